@@ -1,0 +1,34 @@
+# Two commands for a newcomer: `make demo` and `make test`. Both install what they need into .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/ready
+
+.PHONY: demo test lint bench docs clean
+
+demo: $(READY)  ## the main job on real pages and pictures; prints where the report is
+	$(BIN)/curate demo --out runs/demo
+
+test: $(READY)  ## all tests that need neither a GPU nor a hub
+	$(BIN)/python -m pytest
+
+lint: $(READY)  ## style, types, who may import whom, and the documentation
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/mkdocs build --strict --quiet
+
+bench: $(READY)  ## tables of speed beside other tools, in one run each
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[bench]'
+	for bench in benchmarks/bench_*.py; do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done
+
+docs: $(READY)  ## the documentation, served locally
+	$(BIN)/mkdocs serve
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv site runs

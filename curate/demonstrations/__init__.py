@@ -1,0 +1,1 @@
+"""Documents and captioned or instruction sets to Demonstrations: alignment and importers."""

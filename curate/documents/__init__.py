@@ -1,0 +1,1 @@
+"""Raw sources to interleaved Documents: readers, filters, mining."""

@@ -1,0 +1,1 @@
+"""Neighbours to Episodes: selectors, guard, order, formats, labels, build and lint."""

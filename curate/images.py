@@ -1,0 +1,117 @@
+"""One decoding of an image that tells whether it is usable and how it looks; and pixels for encoders.
+
+Image bytes are hostile until decoded: the header is read first, a size over the pixel limit is refused
+before a pixel is unpacked, and whatever the decoder complains about is a reason, not a crash.
+"""
+
+import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
+
+MAX_PIXELS = 64_000_000
+"""Default pixel limit: 8,000 x 8,000, about 256 MB decoded as RGBA."""
+
+EXTENSIONS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif", "BMP": "bmp", "TIFF": "tif"}
+"""Formats that are decoded, and the extension their bytes are stored under."""
+
+
+class BadImage(Exception):
+    """Bytes that are not a usable image; `reason` is a short stable word, the message has the detail."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFacts:
+    """What one decoding tells. Width and height are as displayed, after EXIF rotation."""
+
+    extension: str
+    width: int
+    height: int
+    mode: str  # Pillow mode as stored: RGB, RGBA, P, L, CMYK, ...
+    phash: str  # 64-bit DCT perceptual hash, 16 hex digits
+
+
+def verify(data: bytes, max_pixels: int = MAX_PIXELS) -> ImageFacts:
+    """Decodes once and reports; raises BadImage with one of the reasons
+    empty, unknown_format, too_many_pixels, animated, truncated, corrupt."""
+    with decoded(data, max_pixels) as picture:
+        mode, extension = picture.mode, EXTENSIONS[str(picture.format)]
+        shown = to_rgb(picture)
+        return ImageFacts(extension, shown.width, shown.height, mode, perceptual_hash(shown))
+
+
+@contextmanager
+def decoded(data: bytes, max_pixels: int = MAX_PIXELS) -> Iterator["Picture"]:
+    """An image with its pixels loaded, or BadImage."""
+    from PIL import Image, UnidentifiedImageError
+
+    if not data:
+        raise BadImage("empty")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            picture = Image.open(io.BytesIO(data), formats=list(EXTENSIONS))
+        except Image.DecompressionBombError as error:
+            raise BadImage("too_many_pixels", str(error)) from None
+        except UnidentifiedImageError:
+            raise BadImage("unknown_format") from None
+        except Exception as error:  # a decoder may raise anything on hostile bytes
+            raise BadImage("corrupt", f"{type(error).__name__} {error}") from None
+        with picture:
+            _check_header(picture, max_pixels)
+            _load(picture)
+            yield picture
+
+
+def _check_header(picture: "Picture", max_pixels: int) -> None:
+    if picture.width * picture.height > max_pixels:
+        raise BadImage("too_many_pixels", f"{picture.width} x {picture.height}")
+    if getattr(picture, "is_animated", False):
+        raise BadImage("animated", f"{getattr(picture, 'n_frames', '?')} frames")
+
+
+def _load(picture: "Picture") -> None:
+    try:
+        picture.load()
+    except Exception as error:
+        reason = "truncated" if "truncated" in str(error) or "broken data stream" in str(error) else "corrupt"
+        raise BadImage(reason, f"{type(error).__name__} {error}") from None
+
+
+def to_rgb(picture: "Picture") -> "Picture":
+    """As a person sees it on a white page: EXIF rotation applied, alpha composited on white, RGB."""
+    from PIL import Image, ImageOps
+
+    picture = ImageOps.exif_transpose(picture)
+    if picture.mode == "RGB":
+        return picture
+    if picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info:
+        over = picture.convert("RGBA")
+        white = Image.new("RGBA", over.size, "white")
+        return Image.alpha_composite(white, over).convert("RGB")
+    if picture.mode.startswith("I;16") or picture.mode == "I":
+        return picture.point(lambda value: value / 257).convert("L").convert("RGB")
+    return picture.convert("RGB")
+
+
+def open_rgb(data: bytes, max_pixels: int = MAX_PIXELS) -> "Picture":
+    """Stored bytes as an RGB picture; BadImage when they are not one."""
+    with decoded(data, max_pixels) as picture:
+        rgb = to_rgb(picture)
+        return rgb.copy() if rgb is picture else rgb
+
+
+def perceptual_hash(picture: "Picture") -> str:
+    """64-bit DCT hash (imagehash.phash) as 16 hex digits; near-duplicates differ in few bits."""
+    import imagehash
+
+    return str(imagehash.phash(picture))

@@ -1,0 +1,1 @@
+"""Episodes to an ordered, weighted, curriculum-staged plan."""

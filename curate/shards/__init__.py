@@ -1,0 +1,1 @@
+"""Episodes to WebDataset shards with a manifest: write, verify, publish, pull."""

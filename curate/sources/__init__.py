@@ -1,0 +1,1 @@
+"""Where raw material comes from: sample corpora through package managers, and archives read safely."""
