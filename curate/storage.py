@@ -9,6 +9,7 @@ import hashlib
 import io
 import json
 import os
+import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -184,9 +185,7 @@ class Atomic:
         return self._temporary.open("w+b")
 
     def _open_remote(self) -> Any:
-        fs, path = self._folder._target
-        fs.makedirs(f"{path}/{self._name}".rpartition("/")[0], exist_ok=True)
-        return fs.open(f"{path}/{self._name}", "wb", autocommit=False)
+        return tempfile.NamedTemporaryFile(prefix=TEMPORARY)  # uploaded whole when the block ends
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         with clear_errors(self._place):
@@ -200,22 +199,21 @@ class Atomic:
                 raise error
 
     def _commit(self) -> None:
-        if self._temporary is None:
-            self._file.close()
-            self._file.commit()
-            return
         self._file.flush()
+        if self._temporary is None:
+            fs, path = self._folder._target
+            fs.makedirs(f"{path}/{self._name}".rpartition("/")[0], exist_ok=True)
+            fs.put_file(self._file.name, f"{path}/{self._name}")
+            return
         if self._durable:
             os.fsync(self._file.fileno())
         self._file.close()
         self._temporary.replace(self._folder.local(self._name))
 
     def _discard(self) -> None:
+        self._file.close()
         if self._temporary is not None:
-            self._file.close()
             self._temporary.unlink(missing_ok=True)
-        elif not self._file.closed:
-            self._file.discard()
 
 
 def table_bytes(table: "pa.Table") -> bytes:
