@@ -69,6 +69,7 @@ class PartWriter:
         self._files: dict[str, str] = {}
         self._seen = self._made = 0
         self._left: dict[str, list[dict[str, str]]] = {"dropped": [], "rejected": []}
+        self._tallies: dict[str, Counter[str]] = {}
 
     def saw(self, records: int = 1) -> None:
         """Counts records that came in."""
@@ -81,6 +82,10 @@ class PartWriter:
     def reject(self, record: str, reason: str, detail: str = "") -> None:
         """A bad record: unreadable, incomplete or hostile."""
         self._left["rejected"].append({"record": record, "reason": reason, "detail": detail})
+
+    def tally(self, kind: str, name: str, count: int = 1) -> None:
+        """Counts something worth knowing of the stage as a whole, such as ("licence", "CC0"); the manifest has the sums."""
+        self._tallies.setdefault(kind, Counter())[name] += count
 
     def table(self, table: "pa.Table", suffix: str = "parquet") -> None:
         """Writes the part's records; rows count as made."""
@@ -114,7 +119,8 @@ class PartWriter:
                 self._folder.remove(name)
         reasons = {kind: dict(sorted(Counter(r["reason"] for r in rows).items())) for kind, rows in self._left.items()}
         sizes = {name: self._folder.size(name) for name in self._files}
-        receipt = Receipt(self._name, key, self._files, sizes, self._seen, self._made, **reasons)
+        tallies = {kind: dict(sorted(counter.items())) for kind, counter in sorted(self._tallies.items())}
+        receipt = Receipt(self._name, key, self._files, sizes, self._seen, self._made, **reasons, tallies=tallies)
         self._folder.write(f"{RECEIPTS}/{self._name}.json", canonical_json(vars(receipt)))
         return receipt
 
@@ -131,6 +137,7 @@ class Receipt:
     made: int
     dropped: dict[str, int]
     rejected: dict[str, int]
+    tallies: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
 @dataclass
@@ -146,6 +153,8 @@ class StageManifest:
     dropped: dict[str, int] = field(default_factory=dict)
     rejected: dict[str, int] = field(default_factory=dict)
     parts: list[dict[str, Any]] = field(default_factory=list)  # name, in, out of every part, in order
+    sizes: dict[str, int] = field(default_factory=dict)  # name -> bytes
+    tallies: dict[str, dict[str, int]] = field(default_factory=dict)  # kind -> name -> count, see PartWriter.tally
 
     @property
     def digest(self) -> str:
@@ -397,10 +406,20 @@ def _close(stage: Stage[Any], receipts: list[Receipt], out: Folder, inputs: dict
         dropped=dict(sorted(dropped.items())),
         rejected=dict(sorted(rejected.items())),
         parts=[{"name": r.name, "in": r.seen, "out": r.made} for r in receipts],
+        sizes={name: size for receipt in receipts for name, size in sorted(receipt.sizes.items())},
+        tallies=_sum_tallies(receipts),
     )
     _remove_strangers(out, receipts)
     manifest.save(out)
     return manifest
+
+
+def _sum_tallies(receipts: list[Receipt]) -> dict[str, dict[str, int]]:
+    sums: dict[str, Counter[str]] = {}
+    for receipt in receipts:
+        for kind, counts in receipt.tallies.items():
+            sums.setdefault(kind, Counter()).update(counts)
+    return {kind: dict(sorted(counter.items())) for kind, counter in sorted(sums.items())}
 
 
 def _remove_strangers(out: Folder, receipts: list[Receipt]) -> None:

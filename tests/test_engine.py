@@ -59,6 +59,18 @@ def test_counts_drops_and_rejections_stand_in_the_manifest(tmp_path: Path) -> No
     assert (tmp_path / "rejected/part-00000.jsonl").read_text() == '{"detail":"","reason":"negative","record":"-1"}\n'
 
 
+def test_tallies_are_summed_over_parts_and_survive_a_second_run(tmp_path: Path) -> None:
+    class Counted(Double):
+        def process(self, payload: list[int], part: PartWriter) -> None:
+            super().process(payload, part)
+            part.tally("parity", "odd", sum(n % 2 for n in payload))
+
+    first = run(Counted(), partitions(2), Folder.of(tmp_path))
+    assert first.tallies == {"parity": {"odd": 10}}
+    assert run(Counted(), partitions(2), Folder.of(tmp_path)).digest == first.digest
+    assert first.sizes == {name: (tmp_path / name).stat().st_size for name in first.files}
+
+
 def test_bytes_do_not_depend_on_the_number_of_workers(tmp_path: Path) -> None:
     for workers in (1, 4):
         run(Double(), partitions(9), Folder.of(tmp_path / str(workers)), workers=workers)
