@@ -30,15 +30,15 @@ def answer(value: Any) -> None:
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
-def table(title: str, head: "Sequence[str]", rows: "Sequence[Sequence[object]]") -> None:
-    """A table for people, on standard error."""
+def table(title: str, head: "Sequence[str]", rows: "Sequence[Sequence[object]]", left: int = 1) -> None:
+    """A table for people, on standard error; the first `left` columns are words, the others figures."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     drawn = Table(title=Text(title), title_justify="left")
     for index, name in enumerate(head):
-        drawn.add_column(Text(name), justify="left" if index == 0 else "right")
+        drawn.add_column(Text(name), justify="left" if index < left else "right", no_wrap=index == 0)
     for row in rows:
         drawn.add_row(*[Text(str(cell)) for cell in row])
     Console(stderr=True).print(drawn)
