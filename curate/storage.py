@@ -139,6 +139,14 @@ class Folder:
         except FileNotFoundError:
             return -1
 
+    def sizes(self) -> dict[str, int]:
+        """Bytes of every file below here by relative name, in one listing."""
+        fs, path = self._target
+        if not fs.exists(path):
+            return {}
+        start = len(path.rstrip("/")) + 1
+        return {str(name)[start:]: int(info["size"]) for name, info in fs.find(path, detail=True).items()}
+
     def names(self) -> list[str]:
         """Relative names of all files below here, sorted, temporary ones left out."""
         fs, path = self._target
