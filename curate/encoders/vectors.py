@@ -1,0 +1,175 @@
+"""The files that `curate embed` writes, and their shared reader: ids, image refs and unit vectors, memory-mapped.
+
+RUN/embeddings/part-00000.parquet      id, ref, has_image, has_text: one row a record (demonstration_id and image_ref
+                                       are read too; a missing has_ column means that every row has a vector)
+RUN/embeddings/part-00000.image.npy    [n, D] float16, unit rows, zeros where a record has no image
+RUN/embeddings/part-00000.text.npy     [n, Dt] float16, unit rows, zeros where a record has no text
+"""
+
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from curate.engine import StageManifest
+from curate.errors import IntegrityError
+from curate.storage import Folder, hash_json, read_table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Half = npt.NDArray[np.float16]
+Mask = npt.NDArray[np.bool_]
+Space = Literal["image", "text"]
+"""Which vectors of a demonstration: those of its image, or of its text (question and answer)."""
+
+ID = ("id", "demonstration_id")
+REF = ("ref", "image_ref")
+SHORTEST = 1e-6  # below this a mean has no direction
+AGAIN = "remove the part and run curate embed again"
+
+
+@dataclass(frozen=True, eq=False)
+class Vectors:
+    """The vectors of a finished embeddings stage in one space; row i belongs to `ids[i]` and `refs[i]`."""
+
+    space: Space
+    ids: list[str]  # demonstration ids
+    refs: list[str]  # image refs
+    present: Mask  # [N] False where a record has nothing to embed in this space; its vector is zero
+    parts: tuple[Half, ...]  # [n, D] each, read-only, memory-mapped on a local disk
+    encoder: str  # name for load_encoder
+    image_space: str  # joint: comparable with text vectors; tower: not
+    digest: str  # content hash of ids and vectors
+
+    @classmethod
+    def read(cls, folder: Folder, space: Space = "image") -> "Vectors":
+        """Opens an embeddings folder; InputError when it is missing, IntegrityError when a part is damaged."""
+        manifest = StageManifest.load(folder)
+        names = manifest.tables()
+        tables = [_checked_table(folder, name, manifest) for name in names]
+        parts = [_part(folder, f"{name.removesuffix('.parquet')}.{space}.npy", manifest) for name in names]
+        _check_shapes(folder, names, tables, parts)
+        hashes = [manifest.files[f"{name.removesuffix('.parquet')}{end}"] for name in names for end in _ends(space)]
+        return cls(
+            space=space,
+            ids=[str(value) for table in tables for value in _column(table, ID).to_pylist()],
+            refs=[str(value) for table in tables for value in _column(table, REF).to_pylist()],
+            present=np.concatenate([np.zeros(0, bool), *[_present(table, space) for table in tables]]),
+            parts=tuple(parts),
+            encoder=str(manifest.settings.get("encoder", "")),
+            image_space=str(manifest.settings.get("image_space", "joint")),
+            digest=hash_json(hashes),
+        )
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector, 0 when there is none."""
+        return int(self.parts[0].shape[1]) if self.parts else 0
+
+    @cached_property
+    def matrix(self) -> Half:
+        """All vectors [N, D]: a view of the file when there is one part, else a copy in memory, made on first use."""
+        return self.parts[0] if len(self.parts) == 1 else np.concatenate([np.zeros((0, self.dim), np.float16), *self.parts])
+
+    def blocks(self, rows: int = 16384) -> Iterator[Half]:
+        """All vectors in order, at most `rows` at a time, for what need not stand in memory whole."""
+        for part in self.parts:
+            for start in range(0, len(part), rows):
+                yield part[start : start + rows]
+
+    @cached_property
+    def _rows(self) -> dict[str, int]:
+        return {name: row for row, name in reversed(list(enumerate(self.ids)))}
+
+    def row_of(self, demonstration_id: str) -> int:
+        """The (first) row of a demonstration, -1 when it has none."""
+        return self._rows.get(demonstration_id, -1)
+
+
+def as_npy(vectors: npt.NDArray[np.float32]) -> bytes:
+    """Vectors [n, D] as the bytes of a .npy file of float16; equal vectors give equal bytes."""
+    out = io.BytesIO()
+    np.save(out, np.ascontiguousarray(vectors, dtype=np.float16), allow_pickle=False)
+    return out.getvalue()
+
+
+def mean_unit(vectors: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
+    """The direction of the mean of unit vectors [D]: one vector for a record with several images."""
+    if len(vectors) == 1:
+        return vectors[0]
+    mean = np.mean(np.stack(vectors), axis=0, dtype=np.float64)
+    length = float(np.linalg.norm(mean))
+    return np.asarray(mean / length if length > SHORTEST else vectors[0], dtype=np.float32)
+
+
+def _column(table: "pa.Table", names: tuple[str, ...]) -> "pa.ChunkedArray[Any]":
+    return table.column(next(name for name in names if name in table.column_names))
+
+
+def _present(table: "pa.Table", space: Space) -> Mask:
+    name = f"has_{space}"
+    if name not in table.column_names:
+        return np.ones(table.num_rows, bool)
+    return np.array(table.column(name).to_pylist(), dtype=bool)
+
+
+def _ends(space: Space) -> tuple[str, str]:
+    return (".parquet", f".{space}.npy")
+
+
+def _checked_table(folder: Folder, name: str, manifest: StageManifest) -> "pa.Table":
+    _check_size(folder, name, manifest)
+    table = read_table(folder, name)
+    if any(not set(names) & set(table.column_names) for names in (ID, REF)):
+        raise IntegrityError(f"{folder.uri}/{name} lacks the columns id and ref; {AGAIN}")
+    return table
+
+
+def _part(folder: Folder, name: str, manifest: StageManifest) -> Half:
+    if name not in manifest.files:
+        raise IntegrityError(f"{folder.uri} has no {name}; run curate embed again")
+    _check_size(folder, name, manifest)
+    try:
+        vectors = _load(folder, name)
+    except (ValueError, EOFError, OSError):
+        raise IntegrityError(f"{folder.uri}/{name} is not a NumPy array; {AGAIN}") from None
+    if vectors.dtype != np.float16 or vectors.ndim != 2:
+        raise IntegrityError(f"{folder.uri}/{name} holds {vectors.dtype} {list(vectors.shape)}, not float16 [n, D]; {AGAIN}")
+    return vectors
+
+
+def _load(folder: Folder, name: str) -> npt.NDArray[Any]:
+    """An array as a memory map, or read whole where that is impossible (object stores, empty parts)."""
+    if folder.is_local:
+        try:
+            mapped: npt.NDArray[Any] = np.load(folder.local(name), mmap_mode="r", allow_pickle=False)
+            return mapped
+        except ValueError as error:
+            if "empty" not in str(error):
+                raise
+    read: npt.NDArray[Any] = np.load(io.BytesIO(folder.read(name)), allow_pickle=False)
+    read.flags.writeable = False
+    return read
+
+
+def _check_size(folder: Folder, name: str, manifest: StageManifest) -> None:
+    size, meant = folder.size(name), manifest.sizes.get(name, -1)
+    if size < 0 or (meant >= 0 and size != meant):
+        raise IntegrityError(f"{folder.uri}/{name} has {max(size, 0)} bytes, not {meant} as its manifest says; {AGAIN}")
+
+
+def _check_shapes(folder: Folder, names: list[str], tables: "list[pa.Table]", parts: list[Half]) -> None:
+    for name, table, part in zip(names, tables, parts, strict=True):
+        if len(part) != table.num_rows or part.shape[1] != parts[0].shape[1]:
+            raise IntegrityError(
+                f"{folder.uri}/{name} has {table.num_rows} rows beside vectors {list(part.shape)}"
+                f" (the first part has length {parts[0].shape[1]}); {AGAIN}"
+            )
