@@ -1,13 +1,12 @@
-"""The files that `curate embed` writes, and their shared reader: ids, image refs and unit vectors, memory-mapped.
+"""Reads what `curate embed` wrote: ids, image refs and unit vectors of all demonstrations, memory-mapped.
 
-RUN/embeddings/part-00000.parquet      id, ref, has_image, has_text: one row a record (demonstration_id and image_ref
-                                       are read too; a missing has_ column means that every row has a vector)
+RUN/embeddings/part-00000.parquet      demonstration_id, image_ref, has_image, has_text: one row a record
 RUN/embeddings/part-00000.image.npy    [n, D] float16, unit rows, zeros where a record has no image
 RUN/embeddings/part-00000.text.npy     [n, Dt] float16, unit rows, zeros where a record has no text
 """
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -27,9 +26,6 @@ Mask = npt.NDArray[np.bool_]
 Space = Literal["image", "text"]
 """Which vectors of a demonstration: those of its image, or of its text (question and answer)."""
 
-ID = ("id", "demonstration_id")
-REF = ("ref", "image_ref")
-SHORTEST = 1e-6  # below this a mean has no direction
 AGAIN = "remove the part and run curate embed again"
 
 
@@ -57,8 +53,8 @@ class Vectors:
         hashes = [manifest.files[f"{name.removesuffix('.parquet')}{end}"] for name in names for end in _ends(space)]
         return cls(
             space=space,
-            ids=[str(value) for table in tables for value in _column(table, ID).to_pylist()],
-            refs=[str(value) for table in tables for value in _column(table, REF).to_pylist()],
+            ids=[str(value) for table in tables for value in table.column("demonstration_id").to_pylist()],
+            refs=[str(value) for table in tables for value in table.column("image_ref").to_pylist()],
             present=np.concatenate([np.zeros(0, bool), *[_present(table, space) for table in tables]]),
             parts=tuple(parts),
             encoder=str(manifest.settings.get("encoder", "")),
@@ -94,27 +90,8 @@ class Vectors:
         return self._rows.get(demonstration_id, -1)
 
 
-def as_npy(vectors: npt.NDArray[np.float32]) -> bytes:
-    """Vectors [n, D] as the bytes of a .npy file of float16; equal vectors give equal bytes."""
-    out = io.BytesIO()
-    np.save(out, np.ascontiguousarray(vectors, dtype=np.float16), allow_pickle=False)
-    return out.getvalue()
-
-
-def mean_unit(vectors: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
-    """The direction of the mean of unit vectors [D]: one vector for a record with several images."""
-    if len(vectors) == 1:
-        return vectors[0]
-    mean = np.mean(np.stack(vectors), axis=0, dtype=np.float64)
-    length = float(np.linalg.norm(mean))
-    return np.asarray(mean / length if length > SHORTEST else vectors[0], dtype=np.float32)
-
-
-def _column(table: "pa.Table", names: tuple[str, ...]) -> "pa.ChunkedArray[Any]":
-    return table.column(next(name for name in names if name in table.column_names))
-
-
 def _present(table: "pa.Table", space: Space) -> Mask:
+    """Where a row has a vector; everywhere when the table does not say."""
     name = f"has_{space}"
     if name not in table.column_names:
         return np.ones(table.num_rows, bool)
@@ -128,8 +105,8 @@ def _ends(space: Space) -> tuple[str, str]:
 def _checked_table(folder: Folder, name: str, manifest: StageManifest) -> "pa.Table":
     _check_size(folder, name, manifest)
     table = read_table(folder, name)
-    if any(not set(names) & set(table.column_names) for names in (ID, REF)):
-        raise IntegrityError(f"{folder.uri}/{name} lacks the columns id and ref; {AGAIN}")
+    if not {"demonstration_id", "image_ref"} <= set(table.column_names):
+        raise IntegrityError(f"{folder.uri}/{name} lacks the columns demonstration_id and image_ref; {AGAIN}")
     return table
 
 

@@ -1,16 +1,23 @@
 """What is read back is what was written, and damage is told before anything is computed with it."""
 
+import io
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from curate.encoders.vectors import Vectors, as_npy, mean_unit
+from curate.encoders.vectors import Vectors
 from curate.engine import Partition, PartWriter, run
 from curate.errors import InputError, IntegrityError
 from curate.settings import Settings
 from curate.storage import Folder
+
+
+def as_npy(vectors: np.ndarray) -> bytes:
+    out = io.BytesIO()
+    np.save(out, vectors.astype(np.float16))
+    return out.getvalue()
 
 
 class Fake(Settings):
@@ -27,7 +34,14 @@ class Stage:
     def process(self, payload: tuple[int, int], part: PartWriter) -> None:
         start, count = payload
         names = [f"d{i}" for i in range(start, start + count)]
-        part.table(pa.table({"id": pa.array(names, pa.string()), "ref": pa.array([f"{n}.png" for n in names], pa.string())}))
+        part.table(
+            pa.table(
+                {
+                    "demonstration_id": pa.array(names, pa.string()),
+                    "image_ref": pa.array([f"{n}.png" for n in names], pa.string()),
+                }
+            )
+        )
         part.file("image.npy", as_npy(np.eye(4, dtype=np.float32)[np.arange(start, start + count) % 4]))
 
 
@@ -71,10 +85,3 @@ def test_a_space_that_was_not_embedded_is_told(tmp_path: Path) -> None:
         Vectors.read(embedded(tmp_path, 2), "text")
     with pytest.raises(InputError, match="no finished stage"):
         Vectors.read(Folder.of(tmp_path / "elsewhere"))
-
-
-def test_the_mean_of_unit_vectors_is_a_unit_vector() -> None:
-    one, other = np.array([1, 0], np.float32), np.array([0, 1], np.float32)
-    assert mean_unit([one, other]) == pytest.approx([2**-0.5, 2**-0.5])
-    assert mean_unit([one]) is one
-    assert np.array_equal(mean_unit([one, -one]), one)
