@@ -1,0 +1,1 @@
+"""HTML pages to blocks of text and images in reading order."""
