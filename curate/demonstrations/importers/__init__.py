@@ -1,0 +1,5 @@
+"""One file a format; importing this package files them all under their names."""
+
+from curate.demonstrations.importers import captions, classes, emoji, hub, llava, metadata
+
+__all__ = ["captions", "classes", "emoji", "hub", "llava", "metadata"]
