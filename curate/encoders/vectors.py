@@ -40,6 +40,7 @@ class Vectors:
     parts: tuple[Half, ...]  # [n, D] each, read-only, memory-mapped on a local disk
     encoder: str  # name for load_encoder
     image_space: str  # joint: comparable with text vectors; tower: not
+    fingerprint: str  # of the encoder: equal ones, comparable vectors
     digest: str  # content hash of ids and vectors
 
     @classmethod
@@ -59,6 +60,7 @@ class Vectors:
             parts=tuple(parts),
             encoder=str(manifest.settings.get("encoder", "")),
             image_space=str(manifest.settings.get("image_space", "joint")),
+            fingerprint=manifest.inputs.get("encoder", ""),
             digest=hash_json(hashes),
         )
 
