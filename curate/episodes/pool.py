@@ -1,0 +1,227 @@
+"""The demonstrations of a run as arrays: what selectors, guard and formats compute with.
+
+N demonstrations, at most M images each. Codes are small integers for equal strings; -1 means none.
+"""
+
+import re
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from curate.episodes.dice import Bits, Floats, Ints, Mask
+from curate.schema import Demonstration, to_table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_HEX = re.compile(r"[0-9a-fA-F]{16}\Z")
+
+
+def normal(text: str) -> str:
+    """How answers and concepts are compared: case folded, single spaces, no full stop at the end."""
+    return " ".join(text.casefold().split()).rstrip(".")
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Rows by code: those of code c are rows[starts[c] : starts[c + 1]], ascending."""
+
+    starts: Ints  # [codes + 1]
+    rows: Ints
+
+    @classmethod
+    def of(cls, codes: Ints, count: int, usable: Mask) -> "Groups":
+        """Groups of the usable rows with a code."""
+        kept = np.flatnonzero(usable & (codes >= 0))
+        kept = kept[np.argsort(codes[kept], kind="stable")]
+        starts = np.zeros(count + 1, dtype=np.int64)
+        np.cumsum(np.bincount(codes[kept], minlength=count), out=starts[1:])
+        return cls(starts, kept)
+
+    @cached_property
+    def sizes(self) -> Ints:
+        """Rows of every code."""
+        return np.diff(self.starts)
+
+    def size_of(self, codes: Ints) -> Ints:
+        """Rows of each given code; 0 for -1."""
+        return np.where(codes >= 0, self.sizes[codes] if len(self.sizes) else 0, 0)
+
+
+class Codes:
+    """Hands out a code for every distinct key, in order of first sight."""
+
+    def __init__(self) -> None:
+        self.known: dict[Hashable, int] = {}
+
+    def of(self, key: Hashable) -> int:
+        """The key's code."""
+        return self.known.setdefault(key, len(self.known))
+
+    def array(self, keys: Iterable[Hashable | None]) -> Ints:
+        """Codes of keys; -1 for None."""
+        return np.array([-1 if key is None else self.of(key) for key in keys], dtype=np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """A struct of arrays over N demonstrations."""
+
+    table: "pa.Table"  # the demonstrations' own columns, for the records
+    ids: list[str]
+    questions: list[str]
+    answers: list[str]
+    captions: Mask  # [N] the demonstration is a caption
+    tasks: Ints  # [N]
+    answer_codes: Ints  # [N] code of (task, normalised answer)
+    concepts: Ints  # [N] code of (task, most specific concept)
+    broader: Ints  # [N] code of (task, next concept)
+    names: list[str]  # by concept code
+    related: Ints  # sorted a * len(names) + b for concepts a, b that one demonstration bears together
+    documents: Ints  # [N]
+    images: Ints  # [N, M]
+    hashes: Bits  # [N, M]
+    vectors: NDArray[np.float16] | None  # [V, D] unit rows
+    vector_rows: Ints  # [N, M]
+    faults: list[str]  # [N] why a demonstration cannot be used, "" when it can
+
+    @classmethod
+    def of(cls, demonstrations: Sequence[Demonstration], vectors: NDArray[Any] | None = None, max_images: int = 8) -> "Pool":
+        """A pool of records; `vectors` [N, D] are those of the first images."""
+        rows = {(d.id, d.images[0].ref): i for i, d in reversed(list(enumerate(demonstrations))) if d.images}
+        return cls.from_table(to_table(demonstrations, Demonstration), vectors, rows, max_images)
+
+    @classmethod
+    def from_table(
+        cls,
+        table: "pa.Table",
+        vectors: NDArray[Any] | None,
+        rows: dict[tuple[str, str], int],
+        max_images: int = 8,
+    ) -> "Pool":
+        """A pool of an Arrow table of demonstrations; `rows` finds the vector of (demonstration id, image ref)."""
+        column = {name: table.column(name).to_pylist() for name in _READ}
+        tasks, answers, concepts = Codes(), Codes(), Codes()
+        lists = [[name for name in map(normal, names or ()) if name] for names in column["concepts"]]
+        keyed = list(zip(column["task"], lists, strict=True))
+        images = _Images(column, rows if vectors is not None else None, max_images)
+        first = concepts.array((task, names[0]) if names else None for task, names in keyed)
+        second = concepts.array((task, names[1]) if len(names) > 1 else None for task, names in keyed)
+        related = _related(keyed, concepts)
+        return cls(
+            table=table,
+            ids=column["id"],
+            questions=column["question"],
+            answers=column["answer"],
+            captions=np.array([f == "caption" for f in column["format"]], dtype=bool),
+            tasks=tasks.array(column["task"]),
+            answer_codes=answers.array((t, normal(a)) for t, a in zip(column["task"], column["answer"], strict=True)),
+            concepts=first,
+            broader=second,
+            names=_names(column, concepts),
+            related=related,
+            documents=Codes().array(name or None for name in column["document_id"]),
+            images=images.codes,
+            hashes=images.hashes,
+            vectors=None if vectors is None else vectors.astype(np.float16, copy=False),
+            vector_rows=images.vectors,
+            faults=images.faults,
+        )
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @cached_property
+    def usable(self) -> Mask:
+        """[N] demonstrations without a fault."""
+        return np.array([not fault for fault in self.faults], dtype=bool)
+
+    def are_related(self, one: Ints, other: Ints) -> Mask:
+        """Whether two concepts name the same thing or may both be true of one image; shapes broadcast."""
+        keys = np.asarray(one * len(self.names) + other)
+        if not len(self.related):
+            return np.asarray(one == other)
+        at = np.minimum(np.searchsorted(self.related, keys), len(self.related) - 1)
+        return np.asarray((one == other) | ((self.related[at] == keys) & (one >= 0) & (other >= 0)))
+
+    def similarity(self, one: Ints, others: Ints) -> Floats:
+        """Cosine [Q, C] of rows `one` [Q] with rows `others` [Q, C], the largest over image pairs; NaN without vectors."""
+        if self.vectors is None:
+            return np.full(others.shape, np.nan, dtype=np.float32)
+        best = np.full(others.shape, -2.0, dtype=np.float32)
+        for mine in range(self.images.shape[1]):
+            for theirs in range(self.images.shape[1]):
+                best = np.maximum(best, self._cosine(self.vector_rows[one, mine], self.vector_rows[others, theirs]))
+        return best
+
+    def _cosine(self, one: Ints, others: Ints) -> Floats:
+        assert self.vectors is not None
+        left = self.vectors[one].astype(np.float32)
+        right = self.vectors[others].astype(np.float32)
+        cosine = np.matmul(right, left[:, :, None])[:, :, 0]
+        return np.where((one[:, None] >= 0) & (others >= 0), cosine, np.float32(-2.0)).astype(np.float32)
+
+
+_READ = ("id", "images", "question", "answer", "task", "concepts", "format", "document_id")
+
+
+def _names(column: dict[str, list[Any]], concepts: Codes) -> list[str]:
+    """How a concept is written, by code: as its first demonstration writes it."""
+    written: dict[int, str] = {}
+    for task, names in zip(column["task"], column["concepts"], strict=True):
+        for name in names or ():
+            if normal(name):
+                written.setdefault(concepts.of((task, normal(name))), " ".join(name.split()))
+    return [written[code] for code in range(len(written))]
+
+
+def _related(keyed: list[tuple[str, list[str]]], concepts: Codes) -> Ints:
+    pairs: set[tuple[int, int]] = set()
+    for task, names in dict.fromkeys((task, tuple(names)) for task, names in keyed):
+        codes = [concepts.of((task, name)) for name in names]
+        pairs.update((one, other) for one in codes for other in codes if one != other)
+    count = len(concepts.known)
+    return np.array(sorted(one * count + other for one, other in pairs), dtype=np.int64)
+
+
+class _Images:
+    """Image codes, hashes and vector rows of demonstrations, and what is wrong with any."""
+
+    def __init__(self, column: dict[str, list[Any]], rows: dict[tuple[str, str], int] | None, max_images: int) -> None:
+        lists = [images or [] for images in column["images"]]
+        shape = (len(lists), max([1, *(min(len(images), max_images) for images in lists)]))
+        self.codes = np.full(shape, -1, dtype=np.int64)
+        self.hashes = np.zeros(shape, dtype=np.uint64)
+        self.vectors = np.full(shape, -1, dtype=np.int64)
+        self.faults = [""] * len(lists)
+        refs, seen = Codes(), set[str]()
+        for row, (name, images) in enumerate(zip(column["id"], lists, strict=True)):
+            self.faults[row] = self._fault(name, images, column["answer"][row], max_images, seen)
+            seen.add(name)
+            if not self.faults[row]:
+                self._fill(row, name, images, refs, rows)
+
+    def _fault(self, name: str, images: list[dict[str, Any]], answer: str, max_images: int, seen: set[str]) -> str:
+        checks = {
+            "duplicate_id": name in seen,
+            "no_image": not images,
+            "too_many_images": len(images) > max_images,
+            "bad_hash": not all(_HEX.match(image["phash"]) for image in images),
+            "no_answer": not normal(answer),
+        }
+        return next((fault for fault, holds in checks.items() if holds), "")
+
+    def _fill(
+        self, row: int, name: str, images: list[dict[str, Any]], refs: Codes, rows: dict[tuple[str, str], int] | None
+    ) -> None:
+        for at, image in enumerate(images):
+            self.codes[row, at] = refs.of(image["ref"])
+            self.hashes[row, at] = int(image["phash"], 16)
+            if rows is not None:
+                self.vectors[row, at] = rows.get((name, image["ref"]), -1)
+        if rows is not None and self.vectors[row, 0] < 0:
+            self.faults[row] = "no_vector"
