@@ -84,7 +84,7 @@ class Release(Settings):
 
     def check(self) -> None:
         """IntegrityError for a name that could leave its folder or meet another, or a digest that does not fit."""
-        if not _VERSION.fullmatch(self.version):
+        if not is_version(self.version):
             raise IntegrityError(f"{RELEASE} is refused: {self.version[:40]!r} is no version")
         for name in self.files:
             check_name(name, RELEASE)
@@ -118,3 +118,8 @@ def parse_version(version: str) -> tuple[int, int, int]:
     if not found:
         raise ConfigError(f"--version wants MAJOR.MINOR.PATCH, as in 1.0.0, not {version[:40]!r}")
     return int(found[1]), int(found[2]), int(found[3])
+
+
+def is_version(text: str) -> bool:
+    """Whether a folder name is a version's."""
+    return bool(_VERSION.fullmatch(text))
