@@ -52,7 +52,10 @@ class Stage(Protocol[P_contra]):
 
     name: str
     version: str  # raised by hand when the same input and settings give other output
-    settings: Settings
+
+    @property
+    def settings(self) -> Settings:
+        """What shapes the output; a plain attribute of any Settings subclass will do."""
 
     def setup(self) -> None:
         """Called once in every worker before the first partition: load models here."""

@@ -120,16 +120,56 @@ def safe_name(name: str) -> str | None:
 
 def members(path: Path, limits: Limits | None = None, refused: Refused = ignore) -> Iterator[Member]:
     """The harmless regular files of an archive, in stored order. Read a member before asking for the next."""
-    limits = limits or Limits()
-    guard = _Guard(limits, refused)
     with ExitStack() as stack:
+        yield from _members(path, limits or Limits(), refused, stack)
+
+
+def _members(path: Path, limits: Limits, refused: Refused, stack: ExitStack) -> Iterator[Member]:
+    guard = _Guard(limits, refused)
+    try:
+        file = stack.enter_context(path.open("rb"))
+        yield from guard.admitted(_walk(file, limits, stack))
+    except BadMember as stop:
+        refused(path.name, stop.reason, stop.detail)
+    except (OSError, NotImplementedError, *_BROKEN) as error:
+        refused(path.name, _reason(error), f"{type(error).__name__} {error}")
+
+
+class Catalogue:
+    """An archive held open, its members by name in any order; for zips and uncompressed tars (`is_seekable`)."""
+
+    def __init__(self, path: Path, limits: Limits | None = None, refused: Refused = ignore) -> None:
+        self._stack = ExitStack()
+        self.members = {member.name: member for member in _members(path, limits or Limits(), refused, self._stack)}
+
+    def close(self) -> None:
+        """Closes the archive; its members cannot be read any more."""
+        self._stack.close()
+
+
+def is_seekable(path: Path) -> bool:
+    """Whether members can be read in any order: all but compressed tars."""
+    with path.open("rb") as file:
+        return not file.read(8).startswith(tuple(_DECOMPRESSORS))
+
+
+def inflate(path: Path, target: Path, limits: Limits, refused: Refused = ignore) -> Path:
+    """Writes the plain tar inside a compressed one to `target`, up to the limits and the first damage."""
+    with path.open("rb") as file, target.open("wb") as out:
+        head = file.read(8)
+        file.seek(0)
+        make = next(make for magic, make in _DECOMPRESSORS.items() if head.startswith(magic))
+        stream = _Unpacked(file, make, limits)
         try:
-            file = stack.enter_context(path.open("rb"))
-            yield from guard.admitted(_walk(file, limits, stack))
-        except BadMember as stop:
-            refused(path.name, stop.reason, stop.detail)
-        except (OSError, NotImplementedError, *_BROKEN) as error:
-            refused(path.name, _reason(error), f"{type(error).__name__} {error}")
+            while chunk := stream.read(MIB):
+                out.write(chunk)
+                if out.tell() > limits.max_total:
+                    raise BadMember("archive_too_large", f"more than {limits.max_total} bytes")
+        except (BadMember, OSError, *_BROKEN) as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise
+            refused(path.name, error.reason if isinstance(error, BadMember) else _reason(error), str(error))
+    return target
 
 
 @dataclass(frozen=True)
