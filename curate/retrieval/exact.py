@@ -6,7 +6,7 @@ candidates fast, among which the true neighbours must be because its error is bo
 candidates exactly. Order is by that score rounded to float32, equal ones by row.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -49,12 +49,37 @@ def top(base: Single, queries: Single, k: int, threads: int = 1) -> Neighbours:
     Both hold float16 values (as float32) of length <= 1.01. Ties go to the smaller row.
     """
     starts = range(0, len(queries), BLOCK)
-    blocks = list(_in_threads(lambda start: _top_of_block(base, queries[start : start + BLOCK], k), starts, threads))
-    blocks.append(padded(np.zeros((0, 0), np.int64), np.zeros((0, 0), np.float32), k))
-    return Neighbours(np.concatenate([b.rows for b in blocks]), np.concatenate([b.similarities for b in blocks]))
+    return stacked(in_threads(lambda start: _top_of_block(base, queries[start : start + BLOCK], k), starts, threads), k)
 
 
-def _in_threads(work: Callable[[int], Neighbours], starts: range, threads: int) -> Iterator[Neighbours]:
+def stacked(blocks: Iterable[Neighbours], k: int) -> Neighbours:
+    """Neighbours [B, k] of blocks of queries, one below the other."""
+    lines = [padded(np.zeros((0, 0), np.int64), np.zeros((0, 0), np.float32), k), *blocks]
+    return Neighbours(np.concatenate([one.rows for one in lines]), np.concatenate([one.similarities for one in lines]))
+
+
+def top_of_blocks(blocks: Iterable[Single], queries: Single, k: int) -> Neighbours:
+    """Like `top`, for vectors that come block by block and never stand in memory together."""
+    best, start = padded(np.zeros((len(queries), 0), np.int64), np.zeros((len(queries), 0), np.float32), k), 0
+    for block in blocks:
+        new = top(block, queries, k)
+        rows = np.concatenate([best.rows, np.where(new.rows < 0, -1, new.rows + start)], axis=1)
+        scores = np.concatenate([best.similarities, new.similarities], axis=1)
+        rows, scores = in_order(rows, scores)
+        best, start = Neighbours(rows[:, :k], scores[:, :k]), start + len(block)
+    return best
+
+
+def without_self(owners: Ints, found: Neighbours) -> Neighbours:
+    """Each line [k + 1] without the row of its owner, or without its last place where that does not stand in it."""
+    own, last = found.rows == owners[:, None], found.rows.shape[1] - 1
+    at = np.where(own.any(axis=1), own.argmax(axis=1), last)
+    kept = np.arange(last)[None, :]
+    kept = kept + (kept >= at[:, None])
+    return Neighbours(np.take_along_axis(found.rows, kept, axis=1), np.take_along_axis(found.similarities, kept, axis=1))
+
+
+def in_threads(work: Callable[[int], Neighbours], starts: range, threads: int) -> Iterator[Neighbours]:
     """Results in order; each block is computed on one thread."""
 
     def alone(start: int) -> Neighbours:

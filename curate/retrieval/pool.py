@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from curate.errors import IntegrityError
-from curate.retrieval.exact import BLOCK, Ints, Neighbours, Single, top
+from curate.retrieval.exact import BLOCK, Ints, Neighbours, Single, top, without_self
 
 Half = npt.NDArray[np.float16]
 Rows = npt.NDArray[np.int32]
@@ -30,8 +30,9 @@ def neighbours_of_all(matrix: Half, k: int, exclude_self: bool = True, threads: 
         here = slice(start, start + BLOCK)
         part = distinct.as_rows(Neighbours(found.rows[here], found.similarities[here]), asked)
         owners, line = distinct.members_of(start, start + BLOCK)
-        lines, values = part.rows[line], part.similarities[line]
-        rows[owners], similarities[owners] = _without(owners, lines, values) if exclude_self else (lines, values)
+        theirs = Neighbours(part.rows[line], part.similarities[line])
+        theirs = without_self(owners, theirs) if exclude_self else theirs
+        rows[owners], similarities[owners] = theirs.rows, theirs.similarities
     return rows, similarities
 
 
@@ -49,14 +50,6 @@ def neighbours_within(matrix: Half, groups: Ints, k: int, threads: int = 1) -> t
 
 def _blank(count: int, k: int) -> tuple[Rows, Single]:
     return np.full((count, k), -1, np.int32), np.full((count, k), -np.inf, np.float32)
-
-
-def _without(owners: Ints, rows: Ints, similarities: Single) -> tuple[Ints, Single]:
-    """Each line [k + 1] without its owner, or without its last place where the owner does not stand in it."""
-    at = np.where((rows == owners[:, None]).any(axis=1), (rows == owners[:, None]).argmax(axis=1), rows.shape[1] - 1)
-    kept = np.arange(rows.shape[1] - 1)[None, :]
-    kept = kept + (kept >= at[:, None])
-    return np.take_along_axis(rows, kept, axis=1), np.take_along_axis(similarities, kept, axis=1)
 
 
 @dataclass(frozen=True, eq=False)

@@ -59,6 +59,8 @@ def test_rows_stand_in_the_order_of_the_parts(tmp_path: Path) -> None:
     assert np.array_equal(np.concatenate(list(vectors.blocks(2))), vectors.matrix)
     assert (vectors.row_of("d3"), vectors.row_of("none"), vectors.dim, vectors.encoder) == (3, -1, 4, "offline")
     assert vectors.present.all()
+    assert np.array_equal(vectors.take(np.array([1, 2, 4])), vectors.matrix[[1, 2, 4]])
+    assert vectors.take(np.array([], np.int64)).shape == (0, 4)
 
 
 def test_one_part_is_a_read_only_view_of_the_file(tmp_path: Path) -> None:
