@@ -16,7 +16,7 @@ from curate.engine import Partition, PartWriter, Progress, StageManifest
 from curate.engine import run as run_stage
 from curate.errors import InputError, IntegrityError
 from curate.layout import Run
-from curate.retrieval.kinds import IndexSettings, make
+from curate.retrieval.kinds import IndexSettings, kind_for, make
 from curate.storage import Folder, canonical_json, hash_json
 
 if TYPE_CHECKING:
@@ -63,6 +63,15 @@ def build_index(run: Run, settings: IndexSettings, workers: int = 1, progress: P
     stage = BuildIndex(settings)
     out = run.index / settings.space
     return run_stage(stage, [Partition(fingerprint, run.embeddings)], out, {"embeddings": vectors.digest}, workers, progress)
+
+
+def plan_index(run: Run, settings: IndexSettings) -> dict[str, Any]:
+    """What `build_index` would make of the embeddings that are there."""
+    vectors = Vectors.read(run.embeddings, settings.space)
+    count = int(vectors.present.sum())
+    kind = kind_for(count, vectors.dim, settings)
+    bytes_each = {"flat": 4, "ivf_fp16": 2, "ivf_sq8": 1}[kind]
+    return {"kind": kind, "vectors": count, "dim": vectors.dim, "bytes": bytes_each * vectors.dim * count}
 
 
 def _origin(vectors: Vectors) -> dict[str, str]:

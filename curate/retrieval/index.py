@@ -49,12 +49,12 @@ class Index:
             _check(here, f"{name}.{end}", manifest, verify)
         try:
             facts = json.loads(here.read(f"{name}.json"))
-            index = _read(here, f"{name}.faiss")
-        except (RuntimeError, ValueError, MemoryError):
-            raise IntegrityError(f"{here.uri}/{name}.faiss is not a readable index; {AGAIN}") from None
-        table = read_table(here, f"{name}.parquet")
-        ids, refs = table.column("id").to_pylist(), table.column("ref").to_pylist()
-        if index.ntotal != len(ids) or index.d != facts["dim"]:
+            index, table = _read(here, f"{name}.faiss"), read_table(here, f"{name}.parquet")
+            ids, refs = table.column("id").to_pylist(), table.column("ref").to_pylist()
+            fits = index.ntotal == len(ids) and index.d == facts["dim"]
+        except (RuntimeError, ValueError, KeyError, MemoryError):
+            raise IntegrityError(f"{here.uri}/{name}.* is not a readable index; {AGAIN}") from None
+        if not fits:
             raise IntegrityError(f"{here.uri}: index and ids do not belong together; {AGAIN}")
         return cls(space, ids, refs, facts, index)
 

@@ -1,8 +1,8 @@
 """Which FAISS index suits how many vectors, and how it is made with equal bytes every time.
 
 flat       exact; every query reads every vector. Below `exact_below`.
-ivf_fp16   k-means cells of which a query visits a few; vectors as they are (float16), so similarities
-                    stay exact and only recall is lost. While the vectors fit `memory_gib`.
+ivf_fp16   k-means cells of which a query visits a few; vectors as they are (float16), so that similarities stay
+           exact and only recall is lost. While the vectors fit `memory_gib`.
 ivf_sq8    the same with 8 bits a dimension, at half the size.
 """
 
