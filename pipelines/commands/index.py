@@ -59,7 +59,11 @@ def index(
         else:
             table("index would be", ("", ""), list(plan.items()))
         return
-    manifest = build_index(place, settings, progress=Watch())
+    watch = Watch()
+    try:
+        manifest = build_index(place, settings, progress=watch)
+    finally:
+        watch.close()
     facts = Index.open(place.index, settings.space).facts
     shown = {key: facts[key] for key in ("kind", "dim", "cells", "probes", "recall_at_10") if key in facts}
     report_stage(manifest, as_json, **shown)
