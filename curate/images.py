@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 MAX_PIXELS = 64_000_000
 """Default pixel limit: 8,000 x 8,000, about 256 MB decoded as RGBA."""
 
-EXTENSIONS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif", "BMP": "bmp", "TIFF": "tif"}
-"""Formats that are decoded, and the extension their bytes are stored under."""
+EXTENSIONS = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif", "BMP": "bmp", "TIFF": "tif"}
+"""Formats that are decoded, and the extension their bytes are stored under. MPO is what cameras write: a JPEG
+followed by other views of the same scene, which every viewer ignores."""
 
 
 class BadImage(Exception):
@@ -45,7 +46,7 @@ def verify(data: bytes, max_pixels: int = MAX_PIXELS) -> ImageFacts:
     empty, unknown_format, too_many_pixels, animated, truncated, corrupt."""
     with decoded(data, max_pixels) as picture:
         mode, extension = picture.mode, EXTENSIONS[str(picture.format)]
-        shown = to_rgb(picture)
+        shown = _shown(picture)
         return ImageFacts(extension, shown.width, shown.height, mode, perceptual_hash(shown))
 
 
@@ -60,7 +61,7 @@ def decoded(data: bytes, max_pixels: int = MAX_PIXELS, at_least: tuple[int, int]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            picture = Image.open(io.BytesIO(data), formats=list(EXTENSIONS))
+            picture = Image.open(io.BytesIO(data), formats=[name for name in EXTENSIONS if name != "MPO"])
         except Image.DecompressionBombError as error:
             raise BadImage("too_many_pixels", str(error)) from None
         except UnidentifiedImageError:
@@ -78,23 +79,25 @@ def decoded(data: bytes, max_pixels: int = MAX_PIXELS, at_least: tuple[int, int]
 def _check_header(picture: "Picture", max_pixels: int) -> None:
     if picture.width * picture.height > max_pixels:
         raise BadImage("too_many_pixels", f"{picture.width} x {picture.height}")
-    if getattr(picture, "is_animated", False):
-        raise BadImage("animated", f"{getattr(picture, 'n_frames', '?')} frames")
+    if picture.format != "MPO" and getattr(picture, "is_animated", False):
+        raise BadImage("animated", f"{getattr(picture, 'n_frames', '?')} frames")  # also TIFFs of several pages
 
 
 def _load(picture: "Picture") -> None:
     try:
         picture.load()
     except Exception as error:
-        reason = "truncated" if "truncated" in str(error) or "broken data stream" in str(error) else "corrupt"
+        says = str(error).lower()
+        early = isinstance(error, EOFError) or any(word in says for word in ("truncated", "broken data stream", "end of file"))
+        reason = "truncated" if early else "corrupt"
         raise BadImage(reason, f"{type(error).__name__} {error}") from None
 
 
 def to_rgb(picture: "Picture") -> "Picture":
     """As a person sees it on a white page: EXIF rotation applied, alpha composited on white, RGB."""
-    from PIL import Image, ImageOps
+    from PIL import Image
 
-    picture = ImageOps.exif_transpose(picture)
+    picture = _upright(picture)
     if picture.mode == "RGB":
         return picture
     if picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info:
@@ -106,10 +109,27 @@ def to_rgb(picture: "Picture") -> "Picture":
     return picture.convert("RGB")
 
 
+def _shown(picture: "Picture") -> "Picture":
+    try:
+        return to_rgb(picture)
+    except Exception as error:  # a palette or colour space that contradicts the pixels
+        raise BadImage("corrupt", f"{type(error).__name__} {error}") from None
+
+
+def _upright(picture: "Picture") -> "Picture":
+    """EXIF rotation applied; a damaged EXIF block says nothing about the pixels and is passed over."""
+    from PIL import ImageOps
+
+    try:
+        return ImageOps.exif_transpose(picture)
+    except Exception:  # the EXIF parser may raise anything on hostile bytes
+        return picture
+
+
 def open_rgb(data: bytes, max_pixels: int = MAX_PIXELS, at_least: tuple[int, int] | None = None) -> "Picture":
     """Stored bytes as an RGB picture; BadImage when they are not one. `at_least`: see `decoded`."""
     with decoded(data, max_pixels, at_least) as picture:
-        rgb = to_rgb(picture)
+        rgb = _shown(picture)
         return rgb.copy() if rgb is picture else rgb
 
 

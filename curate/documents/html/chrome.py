@@ -37,7 +37,7 @@ MARKED = (
 _DATA = read_yaml(Path(__file__).with_name("furniture.yaml"))
 _ORDER = (Mark.NOTICE, Mark.CERTAIN, Mark.LIKELY, Mark.HIDDEN, Mark.FIGURE, Mark.CAPTION)  # the first that fits counts
 _WHOLE = {mark: re.compile(rf"(?:{'|'.join(_DATA[mark.name.lower()])})\Z") for mark in _ORDER}
-_INSIDE = re.compile(rf"(?:^|[-_])(?:{_DATA['inside']})(?:[-_]|\Z)")
+_INSIDE = {Mark[mark.upper()]: re.compile(rf"(?:^|-)(?:{words})(?:-|\Z)") for mark, words in _DATA["inside"].items()}
 _ABOUT = re.compile(rf"(?:{_DATA['about']})[-_]")
 _ROLES = {role: Mark[mark.upper()] for mark, roles in _DATA["roles"].items() for role in roles}
 _HIDING = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.I)
@@ -58,17 +58,18 @@ def _mark_of_word(word: str) -> Mark:
     for mark, pattern in _WHOLE.items():
         if pattern.match(word):
             return mark
-    return Mark.CERTAIN if _INSIDE.search(word) else Mark.NONE
+    return next((mark for mark, pattern in _INSIDE.items() if pattern.search(word)), Mark.NONE)
 
 
 def mark_of(attributes: Attributes) -> Mark:
     """What an element's class, id, role and style say it is."""
     mark = Mark.NONE
-    if names := attributes.get("class"):
+    names = attributes.get("class")
+    if names:
         mark = mark_of_names(names)
     if name := attributes.get("id"):
         mark = max(mark, _furniture_only(mark_of_names(name)))
-    if len(attributes) == 1:
+    if names and len(attributes) == 1:
         return mark
     if role := attributes.get("role"):
         mark = max(mark, _ROLES.get(role.strip().lower(), Mark.NONE))

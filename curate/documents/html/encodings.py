@@ -33,7 +33,7 @@ def page_text(data: bytes, max_bytes: int) -> str:
     if data.startswith(BINARY):
         raise BadPage("not_html", f"starts like a binary file: {data[:4]!r}")
     text = _decoded(data)
-    if text.count("\0") > len(text) // 100 or text.count("\ufffd") > len(text) // 4:
+    if text.count("\0") > max(8, len(text) // 100) or text.count("\ufffd") > len(text) // 4:
         raise BadPage("not_html", "holds bytes that no text has")
     return text
 
