@@ -130,11 +130,13 @@ def score(base: Single, queries: Single, rows: Ints) -> Single:
     count, dim = rows.shape[1], base.shape[1]
     scores = np.empty(rows.shape, np.float32)
     step = max(1, SCORED // max(1, count))
-    buffer = np.empty((step * count, dim), np.float32)
+    # Rows are copied as bytes: those of a mapped file are not aligned to float32, and take would copy the whole file.
+    row, buffer = f"V{4 * dim}", np.empty((step * count, dim), np.float32)
+    sources, places = base.view(row)[:, 0], buffer.view(row)[:, 0]
     for start in range(0, len(rows), step):
         some = rows[start : start + step]
-        picked = np.take(base, some.ravel(), axis=0, out=buffer[: some.size], mode="clip")
-        scores[start : start + step] = inner(picked.reshape(*some.shape, dim), queries[start : start + step])
+        np.take(sources, some.ravel(), out=places[: some.size], mode="clip")
+        scores[start : start + step] = inner(buffer[: some.size].reshape(*some.shape, dim), queries[start : start + step])
     return scores
 
 

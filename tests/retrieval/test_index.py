@@ -1,5 +1,6 @@
 """An index on disk answers like brute force (or nearly, and says how nearly), and never from damaged bytes."""
 
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -152,6 +153,18 @@ def test_the_file_is_mapped_and_not_read_into_memory(make_run, cloud: Cloud) -> 
             with pytest.raises(ValueError, match="read-only"):
                 index._base[0, 0] = 1
         del index
+
+
+def test_a_query_does_not_copy_the_index(make_run, cloud: Cloud) -> None:
+    run, query = make_run(cloud(4000, dim=512), part=4000), cloud(1, dim=512)
+    build_index(run, IndexSettings())
+    index = Index.open(run.index)
+    index.search(query, 3)
+    tracemalloc.start()
+    index.search(query, 3)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**20 < 4 * 512 * 4000
 
 
 def test_no_vectors_are_an_input_error(make_run) -> None:
