@@ -6,8 +6,10 @@ decide alike on every machine; then it is rendered by resvg in a helper process 
 time, which catch what the first look missed. Text is not drawn: fonts differ from machine to machine.
 """
 
+import math
 import os
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -23,7 +25,11 @@ MAX_BYTES = 8_000_000
 MAX_DEPTH = 100
 MAX_ELEMENTS = 100_000
 """Also bounds what `use` elements expand to."""
+MAX_REFERENCES = 20
+"""How far uses may lead to uses."""
 MAX_SIDE = 4096
+WALL = 20
+"""Seconds of waiting for each second of processor time that a drawing may take."""
 HELPER_BYTES = 4 << 30
 """Address space of the helper, a multiple of what it really uses."""
 
@@ -92,24 +98,25 @@ class _Look:
         if parameter or value is None or "&" in value or "<" in value or len(value) > 200:
             raise BadImage("svg_entity", name[:80])
 
-    def expanded(self, name: str = "", above: tuple[str, ...] = ()) -> int:
-        """Elements once every `use` is replaced by what it names."""
+    def expanded(self, name: str = "", above: tuple[str, ...] = ()) -> tuple[int, int]:
+        """Elements below `name` once every `use` is replaced by what it names, and how far uses lead to uses."""
         if name in above:
             raise BadImage("svg_reference_loop", name[:80])
-        if len(above) > MAX_DEPTH:
-            raise BadImage("svg_too_deep", "references to references")
-        total = self.sizes.get(name, 0)
+        total, chain = self.sizes.get(name, 0), 0
         for ref in self.refs.get(name, ()):
             if ref not in self.sizes:
                 continue
             if ref not in self._known:
                 self._known[ref] = self.expanded(ref, (*above, name))
-            total += self._known[ref]
+            total += self._known[ref][0]
+            chain = max(chain, self._known[ref][1] + 1)
             if total > MAX_ELEMENTS:
                 raise BadImage("svg_too_complex", f"expands to more than {MAX_ELEMENTS} elements")
-        return total
+            if max(chain, len(above)) > MAX_REFERENCES:
+                raise BadImage("svg_too_deep", f"more than {MAX_REFERENCES} references to references")
+        return total, chain
 
-    _known: dict[str, int] = field(default_factory=dict)
+    _known: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 
 def checked(data: bytes) -> str:
@@ -144,8 +151,8 @@ def _text(data: bytes, encoding: str) -> str:
 class Renderer:
     """Turns SVG bytes into PNG bytes through a helper process, which starts when it is first needed."""
 
-    def __init__(self, size: int = 224, seconds: float = 10.0) -> None:
-        """`size` is the longer side in pixels; `seconds` bounds one drawing."""
+    def __init__(self, size: int = 224, seconds: int = 10) -> None:
+        """`size` is the longer side in pixels; `seconds` of processor time bound one drawing."""
         assert 0 < size <= MAX_SIDE
         self.size, self.seconds = size, seconds
         self._helper: subprocess.Popen[bytes] | None = None
@@ -155,14 +162,10 @@ class Renderer:
         text = checked(data).encode("utf-8", "replace")
         helper = self._running()
         try:
-            _send(_pipe(helper.stdin), struct.pack(">I", self.size) + text)
+            _send(_pipe(helper.stdin), struct.pack(">II", self.size, self.seconds) + text)
             good, answer = self._answer(_pipe(helper.stdout))
-        except TimeoutError:
-            self.close()
-            raise BadImage("svg_timeout", f"not drawn within {self.seconds:g} s") from None
-        except (EOFError, BrokenPipeError):
-            self.close()
-            raise BadImage("svg_crashed", "the renderer died of it") from None
+        except (TimeoutError, EOFError, BrokenPipeError) as end:
+            raise self._buried(isinstance(end, TimeoutError)) from None
         if not good:
             raise BadImage("svg_corrupt", answer.decode("utf-8", "replace")[:200])
         return answer
@@ -175,8 +178,17 @@ class Renderer:
             )
         return self._helper
 
+    def _buried(self, hangs: bool) -> BadImage:
+        """Ends a helper that hangs or has died, and says which it was."""
+        code = None if hangs or self._helper is None else self._helper.wait()
+        self.close()
+        if hangs or code == -signal.SIGXCPU:
+            return BadImage("svg_timeout", f"not drawn within {self.seconds} s")
+        return BadImage("svg_crashed", "the renderer died of it")
+
     def _answer(self, pipe: IO[bytes]) -> tuple[bool, bytes]:
-        deadline = time.monotonic() + self.seconds
+        # Processor time is what bounds a drawing, alike on idle and busy machines; the clock is the last resort.
+        deadline = time.monotonic() + WALL * self.seconds
 
         def patient(count: int) -> bytes:
             ready, _, _ = select.select([pipe], [], [], max(0.0, deadline - time.monotonic()))
@@ -237,11 +249,22 @@ def _limit_self() -> None:
         resource.setrlimit(kind, (most, most))
 
 
+def _limit_time(seconds: int) -> None:
+    try:
+        import resource
+    except ImportError:
+        return
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    most = math.ceil(used.ru_utime + used.ru_stime) + seconds
+    resource.setrlimit(resource.RLIMIT_CPU, (most, resource.RLIM_INFINITY))
+
+
 def _draw(request: bytes) -> bytes:
     import resvg_py
 
-    (size,) = struct.unpack(">I", request[:4])
-    text = request[4:].decode("utf-8")
+    size, seconds = struct.unpack(">II", request[:8])
+    text = request[8:].decode("utf-8")
+    _limit_time(seconds)
     return bytes(resvg_py.svg_to_bytes(svg_string=text, width=size, height=size, dpi=DPI, skip_system_fonts=True))
 
 

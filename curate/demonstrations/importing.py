@@ -114,9 +114,17 @@ class Import:
         importer = self._opened()
         root = Root(importer.root)
         return [
-            Partition(hash_json([_content(root, item, self._set.max_bytes) for item in chunk]), chunk)
+            Partition(hash_json([self._content(root, item) for item in chunk]), chunk)
             for chunk in _chunks(importer.items(), self._set.chunk)
         ]
+
+    def _content(self, root: Root, item: Item) -> list[Any]:
+        """What the making of an item depends on: its own data and the bytes of its files, or why they cannot be had."""
+        files = item.files if self._wanted(item) else ()
+        return [item.record, item.digest, [_digest(root, name, self._set.max_bytes) for name in files]]
+
+    def _wanted(self, item: Item) -> bool:
+        return _matches(item.record, self._set.include) and not _matches(item.record, self._set.exclude)
 
     def process(self, payload: Sequence[Item], part: PartWriter) -> None:
         """Makes a part of Demonstrations."""
@@ -146,7 +154,7 @@ class Import:
     def _pairs(self, item: Item) -> Iterator[Found]:
         if item.record != item.record.encode("utf-8", "replace").decode():
             raise Unusable("bad_name", "the file's name is not UTF-8")
-        if not _matches(item.record, self._set.include) or _matches(item.record, self._set.exclude):
+        if not self._wanted(item):
             raise Unwanted("excluded")
         yield from self._opened().found(item)
 
@@ -212,11 +220,6 @@ def _chunks(items: Iterable[Item], size: int) -> Iterator[tuple[Item, ...]]:
     rest = iter(items)
     while chunk := tuple(islice(rest, size)):
         yield chunk
-
-
-def _content(root: Root, item: Item, most: int) -> list[Any]:
-    """What the making of an item depends on: its own data and the bytes of its files, or why they cannot be had."""
-    return [item.record, item.digest, [_digest(root, name, most) for name in item.files]]
 
 
 def _digest(root: Root, name: str, most: int) -> str:

@@ -1,8 +1,8 @@
 """Emoji pictures named by code point, such as `1F42C.svg` or `0023-fe0f-20e3.png`: the concept is what they depict.
 
-Names, groups and subgroups come from `openmoji.json` or `emoji.json` where one lies in the folder, else the
-name is the Unicode character's. Each drawing style is a set of its own, so that styles can be crossed in
-episodes: give it a name, and pick its files with `include`.
+The name is the Unicode character's, so that one concept is called alike in every drawing style; groups and
+subgroups come from `openmoji.json` or `emoji.json` where one lies in the folder. Each drawing style is a set of
+its own, so that styles can be crossed in episodes: give it a name, and pick its files with `include`.
 """
 
 import json
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from curate.demonstrations.found import IMPORTERS, Found, ImportSettings, Item, Picture, Unusable, Unwanted
 from curate.demonstrations.reading import PICTURES, Root, words_of
@@ -29,6 +29,8 @@ CODE_POINTS = re.compile(r"^(?:emoji_)?u?([0-9a-f]{1,6}(?:[-_][0-9a-f]{1,6})*)$"
 class EmojiSettings(ImportSettings):
     """Settings of `curate import emoji`."""
 
+    names: Literal["unicode", "table"] = "unicode"
+    """Whose names: the Unicode standard's, or those of the set's own table. The other one fills gaps."""
     skin_tones: bool = False
     """Also the variants of a person in five skin tones, which show one concept."""
     sequences: bool = False
@@ -82,7 +84,8 @@ class Emoji:
             raise Unusable("no_code_point", "the file's name is no code point")
         meaning = Meaning(*item.data) if item.data else None
         self._check_wanted(points)
-        name = meaning.name if meaning else _unicode_name(points)
+        own, standard = meaning.name if meaning else "", _unicode_name(points)
+        name = (own or standard) if self._settings.names == "table" else (standard or own)
         if not name:
             raise Unwanted("no_name", "-".join(f"{point:04X}" for point in points))
         above = (meaning.subgroup, meaning.group) if meaning else ()
@@ -128,4 +131,9 @@ def _meaning_of(row: dict[str, Any]) -> Iterator[tuple[tuple[int, ...], Meaning]
     name = row.get("annotation") or row.get("name")
     if points and isinstance(name, str) and name.strip():
         group, subgroup = row.get("group") or row.get("category"), row.get("subgroups") or row.get("subcategory")
-        yield _key(points), Meaning(name.strip().lower(), words_of(str(group or "")), words_of(str(subgroup or "")))
+        yield _key(points), Meaning(name.strip().lower(), _group(group), _group(subgroup))
+
+
+def _group(name: object) -> str:
+    """`smileys-emotion` and `Smileys & Emotion` are one group."""
+    return words_of(str(name or "").lower().replace("&", " "))
