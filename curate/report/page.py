@@ -1,0 +1,143 @@
+"""A run to one HTML file that needs nothing else: no network, no second file, no inline handler."""
+
+import base64
+import hashlib
+import os
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from curate import __version__
+from curate.engine import Progress, Quiet, StageManifest
+from curate.errors import InputError
+from curate.layout import Run
+from curate.report.funnel import funnel, proofs
+from curate.report.gallery import Gallery, hang
+from curate.report.pictures import Album
+from curate.report.plots import bar_lists, guard_limit, shots_plot, similarity_plot
+from curate.report.settings import ReportSettings
+from curate.report.stages import Stages, read_stages
+from curate.report.survey import Survey, chosen, episodes_at, survey
+from curate.report.verdict import verdict
+from curate.storage import Folder
+
+PAGE = "report.html"
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Report:
+    """A finished page and what it shows."""
+
+    html: bytes
+    episodes: int  # in the run
+    shown: int  # in the gallery
+    pictures: int
+    missing_pictures: int
+
+    def save(self, run: Run, out: "str | os.PathLike[str] | None" = None) -> Path:
+        """Writes RUN/report.html, or the file `out`, whole or not at all."""
+        if out is None and not run.root.is_local:
+            raise InputError(f"{run.root.uri} is not a local folder; say with --out FILE where the report goes")
+        path = run.root.local(PAGE) if out is None else Path(out)
+        if path.is_dir():
+            raise InputError(f"{path} is a folder; give --out the name of a file, such as {path / PAGE}")
+        Folder.of(path.parent).write(path.name, self.html)
+        return path
+
+
+def write_report(run: Run, settings: ReportSettings | None = None, progress: Progress | None = None) -> Path:
+    """Writes RUN/report.html from whatever stages are finished, and returns its path.
+
+    Equal runs and settings give equal bytes. InputError when the run has no finished stage at all.
+    """
+    return make_report(run, settings, progress).save(run)
+
+
+def make_report(run: Run, settings: ReportSettings | None = None, progress: Progress | None = None) -> Report:
+    """The page of a run, not yet written."""
+    settings, progress = settings or ReportSettings(), progress or Quiet()
+    stages = read_stages(run)
+    found = survey(run, settings, progress) if stages.of("episodes") else None
+    context = _context(run, stages, found)
+    empty = _render(context, Gallery())
+    budget = int(settings.max_megabytes * 1e6) - len(empty)
+    gallery = _gallery(run, found, settings, budget) if found else Gallery()
+    report = Report(
+        _render(context, gallery), found.episodes if found else 0, len(gallery.cards), len(gallery.thumbnails), gallery.missing
+    )
+    if found:
+        progress.finish(_manifest(stages, settings, report))
+    return report
+
+
+def _gallery(run: Run, found: Survey, settings: ReportSettings, budget: int) -> Gallery:
+    return hang(episodes_at(run, chosen(found, settings)), Album(run.images, settings), budget)
+
+
+def _context(run: Run, stages: Stages, found: Survey | None) -> dict[str, Any]:
+    episodes = stages.of("episodes")
+    limit = guard_limit(episodes[0].manifest.settings) if episodes else None
+    plots = [similarity_plot(found, limit), shots_plot(found)] if found and found.episodes else []
+    return {
+        "version": __version__,
+        "identity": stages.identity,
+        "sources": stages.sources,
+        "unreadable": stages.unreadable,
+        "floors": funnel(stages),
+        "found": found,
+        "plots": [plot for plot in plots if plot],
+        "bars": bar_lists(found) if found and found.episodes else [],
+        "verdict": verdict(run.episodes),
+        "proofs": proofs(stages),
+    }
+
+
+def _render(context: dict[str, Any], gallery: Gallery) -> bytes:
+    from jinja2.utils import htmlsafe_json_dumps
+
+    style, script = _asset("style.css"), _asset("report.js")
+    data = htmlsafe_json_dumps(
+        {"episodes": gallery.cards, "pictures": gallery.thumbnails}, sort_keys=True, separators=(",", ":")
+    )
+    page = _template().render(**context, gallery=gallery, style=style, script=script, policy=_policy(style, script), data=data)
+    return str(page).encode("utf-8", "replace")  # a manifest may hold half a surrogate pair
+
+
+@cache
+def _asset(name: str) -> Markup:
+    """A file of this package that stands in the page as it is."""
+    return Markup((HERE / name).read_text(encoding="utf-8"))
+
+
+@cache
+def _template() -> Any:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    rules = Environment(loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    rules.lstrip_blocks = True
+    rules.filters["commas"] = lambda count: f"{count:,}"
+    rules.filters["words"] = lambda name: str(name).replace("_", " ")
+    return rules.get_template("template.html")
+
+
+def _policy(style: str, script: str) -> str:
+    """A Content-Security-Policy under which only this style, this script and embedded pictures work."""
+    allowed = {"style-src": f"'{_hash(style)}'", "script-src": f"'{_hash(script)}'", "img-src": "data:"}
+    closed = dict.fromkeys(("default-src", "base-uri", "form-action"), "'none'")
+    rules = {**closed, **allowed, "require-trusted-types-for": "'script'"}
+    return "; ".join(f"{name} {value}" for name, value in rules.items())
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _manifest(stages: Stages, settings: ReportSettings, report: Report) -> StageManifest:
+    """What the progress display is told at the end; it is not stored."""
+    inputs = {stage.name: stage.manifest.digest for stage in stages.finished}
+    counts = {"in": report.episodes, "out": report.shown, "dropped": 0, "rejected": 0}
+    return StageManifest("report", __version__, settings.model_dump(mode="json"), inputs, {}, counts)
