@@ -17,6 +17,7 @@ from curate.documents.settings import MineSettings
 from curate.engine import Partition, Progress, SourcePart, StageManifest
 from curate.errors import InputError
 from curate.layout import Run
+from curate.sources import locate
 from curate.storage import Folder, hash_json, read_table
 
 EXTRACTED = "extracted"
@@ -36,6 +37,7 @@ def mine(
     `name` defaults to the first source's. Pages are read into RUN/extracted/NAME first; changing only the text
     and document filters does not read them again. Raises InputError when a source is missing or holds no page.
     """
+    sources = [str(locate(source)) for source in sources]
     name = name or name_of(sources)
     refused: Refusals = []
     with places_of(list(sources), settings.archives, lambda *why: refused.append(why)) as places:
