@@ -5,7 +5,7 @@ RUN/images/                    every image of the run by content, original bytes
 RUN/documents/SOURCE/          a stage folder of Documents for each source
 RUN/demonstrations/SOURCE/     a stage folder of Demonstrations for each source
 RUN/embeddings/                a stage folder: unit vectors of all demonstrations
-RUN/index/                     the nearest-neighbour index over them
+RUN/index/SPACE/               the nearest-neighbour index over them, for SPACE image or text
 RUN/episodes/                  a stage folder of Episodes, and lint.json
 RUN/shards/                    WebDataset shards and their manifest
 RUN/report.html                the page for people
