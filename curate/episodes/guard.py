@@ -56,33 +56,26 @@ class Guard:
         return near_hashes(pool.hashes[one], here, pool.hashes[other], there, bits)
 
     def repeats(self, taken: Ints) -> Mask:
-        """[Q, T]: which of the rows `taken` [Q, T] repeats one before it."""
-        return np.asarray(np.any(np.tril(self._alike(taken), -1), axis=2))
+        """[Q, T]: which of the rows `taken` [Q, T] repeats one before it that does not itself repeat one."""
+        alike = self._alike(taken)
+        repeats = np.zeros(taken.shape, dtype=bool)
+        if alike.any():
+            for at in range(1, taken.shape[1]):
+                repeats[:, at] = np.any(alike[:, at, :at] & ~repeats[:, :at], axis=1)
+        return repeats
 
     def _alike(self, taken: Ints) -> Mask:
-        """[Q, T, T] which pairs are the same record or, with the rule `twice`, show the same image."""
+        """[Q, T, T] which pairs are the same record or, with the rule `twice`, show the same image; not the diagonal."""
         pool, rules = self.pool, self.settings
         one, other = taken[:, :, None], taken[:, None, :]
         alike = np.asarray(one == other)
-        if not rules.twice:
-            return alike
-        if rules.exact_image:
+        if rules.twice and rules.exact_image:
             alike |= shares_image(pool.images[one], pool.images[other])
-        if rules.perceptual_bits is not None:
+        if rules.twice and rules.perceptual_bits is not None:
             alike |= self._look_alike(one, other, rules.perceptual_bits)
-        if rules.cosine is not None and pool.vectors is not None:
-            alike |= self._cosines(taken) > rules.cosine
-        return alike
-
-    def _cosines(self, taken: Ints) -> Floats:
-        """[Q, T, T] the largest cosine over image pairs."""
-        assert self.pool.vectors is not None
-        rows = self.pool.vector_rows[taken]  # [Q, T, M]
-        queries, turns, images = rows.shape
-        vectors = self.pool.vectors[rows].astype(np.float32) * (rows >= 0)[..., None]
-        flat = vectors.reshape(queries, turns * images, vectors.shape[-1])
-        cosine = np.matmul(flat, flat.transpose(0, 2, 1))
-        return np.asarray(cosine.reshape(queries, turns, images, turns, images).max(axis=(2, 4)))
+        if rules.twice and rules.cosine is not None and pool.vectors is not None:
+            alike |= pool.similarity_within(taken) > rules.cosine
+        return alike & ~np.eye(taken.shape[1], dtype=bool)
 
 
 def shares_image(one: Ints, other: Ints) -> Mask:
@@ -130,13 +123,12 @@ def pick(guard: Guard, candidates: Ints, similarity: Floats, allowed: Mask, quot
         taken = np.take_along_axis(candidates[open_].reshape(len(open_), -1), where, axis=1)
         repeats = guard.repeats(taken)
         clean = ~repeats.any(axis=1)
-        done.append((open_[clean], groups[clean], where[clean]))
+        if clean.any():
+            done.append((open_[clean], groups[clean], where[clean]))
         open_, repeats, where = open_[~clean], repeats[~clean], where[~clean]
-        if not len(open_):
-            break
-        first = np.take_along_axis(where, repeats.argmax(axis=1)[:, None], axis=1)[:, 0]
-        allowed.reshape(len(allowed), -1)[open_, first] = False
-        guard.refused["twice"] += len(open_)
+        query, turn = np.nonzero(repeats)
+        allowed.reshape(len(allowed), -1)[open_[query], where[query, turn]] = False
+        guard.refused["twice"] += len(query)
     return _gathered(done, candidates, similarity, others)
 
 

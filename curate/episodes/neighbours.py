@@ -6,6 +6,8 @@ import numpy as np
 
 from curate.episodes.dice import Ints
 from curate.episodes.pool import Pool
+from curate.retrieval.exact import top
+from curate.retrieval.index import Index
 
 
 class Search(Protocol):
@@ -20,20 +22,27 @@ class ExactSearch:
 
     def __init__(self, pool: Pool) -> None:
         assert pool.vectors is not None
-        self._rows = np.flatnonzero(pool.usable)
         self._of = pool.vector_rows[:, 0]
+        self._rows = np.flatnonzero(pool.usable)
         self._vectors = pool.vectors
-        self._matrix = pool.vectors[self._of[self._rows]].astype(np.float32)  # [U, D]
+        self._base = pool.vectors[self._of[self._rows]].astype(np.float32)  # [U, D]
 
     def nearest(self, rows: Ints, k: int) -> Ints:
         """The k usable rows with the largest cosine, ties by row."""
-        found = np.full((len(rows), k), -1, dtype=np.int64)
-        for start in range(0, len(rows), 256):
-            block = rows[start : start + 256]
-            cosine = np.round(self._vectors[self._of[block]].astype(np.float32) @ self._matrix.T, 5)
-            width = min(k, cosine.shape[1])
-            top = np.argpartition(-cosine, width - 1, axis=1)[:, :width] if width < cosine.shape[1] else None
-            top = np.sort(top, axis=1) if top is not None else np.broadcast_to(np.arange(width), cosine.shape)
-            order = np.argsort(-np.take_along_axis(cosine, top, axis=1), axis=1, kind="stable")
-            found[start : start + len(block), :width] = self._rows[np.take_along_axis(top, order, axis=1)]
-        return found
+        found = top(self._base, self._vectors[self._of[rows]].astype(np.float32), k).rows
+        return np.where(found >= 0, self._rows[found], -1)
+
+
+class IndexSearch:
+    """Asks a built index."""
+
+    def __init__(self, index: Index, pool: Pool) -> None:
+        assert pool.vectors is not None
+        row_of = {name: row for row, name in reversed(list(enumerate(pool.ids)))}
+        self._pool_rows = np.array([row_of.get(name, -1) for name in index.ids], dtype=np.int64)
+        self._index, self._of, self._vectors = index, pool.vector_rows[:, 0], pool.vectors
+
+    def nearest(self, rows: Ints, k: int) -> Ints:
+        """What the index finds for the first images; a demonstration with several images may come several times."""
+        found = self._index.search(self._vectors[self._of[rows]], k).rows
+        return np.where(found >= 0, self._pool_rows[found], -1)

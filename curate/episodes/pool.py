@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curate.episodes.dice import Bits, Floats, Ints, Mask
+from curate.retrieval.exact import score
 from curate.schema import Demonstration, to_table
 
 if TYPE_CHECKING:
@@ -159,12 +160,32 @@ class Pool:
         return best
 
     def _cosine(self, one: Ints, others: Ints) -> Floats:
-        assert self.vectors is not None
-        left = self.vectors[one].astype(np.float32)
-        right = self.vectors[others].astype(np.float32)
-        cosine = np.matmul(right, left[:, :, None])[:, :, 0]
+        """Exact to the last bit on any machine (curate.retrieval.exact); -2 where there is no vector."""
+        cosine = score(self._single, self._single[one], np.maximum(others, 0))
         return np.where((one[:, None] >= 0) & (others >= 0), cosine, np.float32(-2.0)).astype(np.float32)
 
+    def similarity_within(self, rows: Ints) -> Floats:
+        """Cosines [Q, T, T] between rows [Q, T], the largest over image pairs."""
+        at = self.vector_rows[rows]  # [Q, T, M]
+        queries, turns, images = at.shape
+        found = np.empty((queries, turns, turns), dtype=np.float32)
+        for start in range(0, queries, CHUNK):
+            some = at[start : start + CHUNK]
+            vectors = self._single[np.maximum(some, 0)].astype(np.float64) * (some >= 0)[..., None]
+            flat = vectors.reshape(len(some), turns * images, vectors.shape[-1])
+            cosine = np.matmul(flat, flat.transpose(0, 2, 1)).astype(np.float32)
+            found[start : start + CHUNK] = cosine.reshape(len(some), turns, images, turns, images).max(axis=(2, 4))
+        return found
+
+    @cached_property
+    def _single(self) -> Floats:
+        """The vectors as float32, which is what is quick to gather and multiply."""
+        assert self.vectors is not None
+        return np.asarray(self.vectors, dtype=np.float32)
+
+
+CHUNK = 32
+"""Queries whose vectors are compared together, so that they stay in a core's cache."""
 
 _READ = ("id", "images", "question", "answer", "task", "concepts", "format", "document_id")
 

@@ -7,11 +7,12 @@ import numpy as np
 
 from curate.encoders.vectors import Vectors
 from curate.engine import MANIFEST, StageManifest, read_stage
-from curate.episodes.neighbours import ExactSearch, Search
+from curate.episodes.neighbours import ExactSearch, IndexSearch, Search
 from curate.episodes.pool import Pool
 from curate.episodes.settings import EpisodeSettings
 from curate.errors import InputError
 from curate.layout import Run
+from curate.retrieval.index import Index
 from curate.schema import Demonstration, arrow_schema
 from curate.seeding import seed_of
 
@@ -38,7 +39,7 @@ def inputs_of(run: Run, settings: EpisodeSettings, search: bool) -> Inputs:
                 f"{run.root.uri} has no embeddings; run curate embed first, or set guard.cosine=null and use no rices selector"
             )
         return Inputs(digests, ())
-    for name, folder in (("embeddings", run.embeddings), ("index", run.index)):
+    for name, folder in (("embeddings", run.embeddings), ("index", run.index / "image")):
         if folder.exists(MANIFEST):
             manifest = StageManifest.load(folder)
             digests[name] = manifest.digest
@@ -62,7 +63,8 @@ def read_pool(run: Run, settings: EpisodeSettings) -> Pool:
     if not run.embeddings.exists(MANIFEST):
         return Pool.from_table(table, None, {}, settings.max_images)
     vectors = Vectors.read(run.embeddings, "image")
-    rows = {pair: row for row, pair in enumerate(zip(vectors.ids, vectors.refs, strict=True))}
+    pairs = zip(vectors.ids, vectors.refs, vectors.present.tolist(), strict=True)
+    rows = {(name, ref): row for row, (name, ref, present) in enumerate(pairs) if present}
     return Pool.from_table(table, vectors.matrix, rows, settings.max_images)
 
 
@@ -75,5 +77,10 @@ def query_rows(run: Run, settings: EpisodeSettings) -> list[int]:
 
 
 def open_search(run: Run, pool: Pool) -> Search:
-    """The run's index, or exact search where none was built."""
-    return ExactSearch(pool)
+    """The run's index, or exact search where none was built; InputError for an index of other embeddings."""
+    if not (run.index / "image").exists(MANIFEST):
+        return ExactSearch(pool)
+    index = Index.open(run.index, "image")
+    if index.facts["embeddings"] != Vectors.read(run.embeddings, "image").digest:
+        raise InputError("the embeddings have changed since they were indexed; run curate index again")
+    return IndexSearch(index, pool)
