@@ -47,13 +47,13 @@ class HubTarget:
         return cls(found[1], private)
 
     def read(self, name: str) -> bytes | None:
-        """A small file, None when it is not there."""
-        from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError
+        """A small file, None when the Hub says that it is not there; StorageError when the Hub does not answer."""
+        from huggingface_hub.errors import RemoteEntryNotFoundError, RepositoryNotFoundError
 
         with hub_errors(self.repo), TemporaryDirectory() as folder:
             try:
                 path = self._api.hf_hub_download(self.repo, name, repo_type="dataset", local_dir=folder)
-            except (EntryNotFoundError, RepositoryNotFoundError):
+            except (RemoteEntryNotFoundError, RepositoryNotFoundError):
                 return None
             with open(path, "rb") as file:
                 return file.read()
