@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["flat", "ivf_fp16", "ivf_sq8"]
 AT = 10
+GAIN = 0.002  # twice the cells for less recall than this are not worth it
 AUDITED = 256  # stored vectors that are searched to choose the number of probes
 
 
@@ -65,7 +66,7 @@ def make(vectors: Vectors, settings: IndexSettings) -> "tuple[faiss.Index, dict[
         for block in present_blocks(vectors):
             index.add(block)
         if kind != "flat":
-            facts |= {"cells": index.nlist, **_tuned(index, vectors, rows, settings)}
+            facts |= {"cells": index.nlist, **_tuned(index, vectors, rows, settings, kind == "ivf_sq8")}
     return index, facts
 
 
@@ -90,8 +91,9 @@ def _trained(vectors: Vectors, rows: Ints, kind: Kind, settings: IndexSettings) 
     cells = min(settings.cells or round(2 * len(rows) ** 0.5), len(rows))
     code = {"ivf_fp16": faiss.ScalarQuantizer.QT_fp16, "ivf_sq8": faiss.ScalarQuantizer.QT_8bit}[kind]
     product = faiss.METRIC_INNER_PRODUCT
-    # Not by residual: float16 codes are then the very vectors, and equal vectors get equal similarities.
-    index = faiss.IndexIVFScalarQuantizer(_flat(vectors.dim), vectors.dim, cells, code, product, False)
+    # Float16 codes are the very vectors; 8 bits go further on what is left of a vector beyond its cell's centre.
+    of_residual = kind == "ivf_sq8"
+    index = faiss.IndexIVFScalarQuantizer(_flat(vectors.dim), vectors.dim, cells, code, product, of_residual)
     index.cp.seed = seed_of(settings.seed, "index", "cells") % 2**31
     index.cp.min_points_per_centroid = 1  # a small sample is the user's choice, not worth a warning on the terminal
     index.cp.max_points_per_centroid = max(256, settings.train_per_cell)
@@ -106,15 +108,18 @@ def _sample(rows: Ints, count: int, settings: IndexSettings, what: str) -> Ints:
     return np.sort(rng(settings.seed, "index", what).choice(rows, count, replace=False))
 
 
-def _tuned(index: "faiss.Index", vectors: Vectors, rows: Ints, settings: IndexSettings) -> dict[str, Any]:
-    """Doubles the cells that a query visits until the audit is content."""
+def _tuned(index: "faiss.Index", vectors: Vectors, rows: Ints, settings: IndexSettings, lossy: bool) -> dict[str, Any]:
+    """Doubles the cells that a query visits until the audit is content; lossy codes may stop gaining before that."""
     some = _sample(rows, AUDITED, settings, "audit")
     queries, owners = vectors.take(some).astype(np.float32), np.searchsorted(rows, some)
     truth = without_self(owners, top_of_blocks(present_blocks(vectors), queries, AT + 1))
-    index.nprobe = 1
-    while True:
+    probes, best = 0, -1.0
+    while best < settings.recall and probes < index.nlist:
+        index.nprobe = min(max(1, 2 * probes), index.nlist)
         scores, found = index.search(queries, AT + 1)
         recall = recall_at_k(without_self(owners, Neighbours(found, scores)).rows, truth.rows, AT)
-        if recall >= settings.recall or index.nprobe >= index.nlist:
-            return {"probes": index.nprobe, "recall_at_10": round(recall, 4)}
-        index.nprobe = min(2 * index.nprobe, index.nlist)
+        if lossy and recall < settings.recall and recall - best < GAIN:
+            break
+        probes, best = index.nprobe, recall
+    index.nprobe = probes
+    return {"probes": probes, "recall_at_10": round(best, 4)}
