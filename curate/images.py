@@ -46,8 +46,10 @@ def verify(data: bytes, max_pixels: int = MAX_PIXELS) -> ImageFacts:
     empty, unknown_format, too_many_pixels, animated, truncated, corrupt."""
     with decoded(data, max_pixels) as picture:
         mode, extension = picture.mode, EXTENSIONS[str(picture.format)]
-        shown = _shown(picture)
-        return ImageFacts(extension, shown.width, shown.height, mode, perceptual_hash(shown))
+        width, height = picture.size
+        if _orientation(picture) in _SIDEWAYS:
+            width, height = height, width
+        return ImageFacts(extension, width, height, mode, perceptual_hash(_shown(_reduced(picture))))
 
 
 @contextmanager
@@ -114,6 +116,25 @@ def _shown(picture: "Picture") -> "Picture":
         return to_rgb(picture)
     except Exception as error:  # a palette or colour space that contradicts the pixels
         raise BadImage("corrupt", f"{type(error).__name__} {error}") from None
+
+
+HASHED_SIDE = 128
+"""Pixels of the shorter side from which the hash is taken: it looks at 32 x 32, so more only costs time."""
+_SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that swap width and height
+
+
+def _orientation(picture: "Picture") -> int:
+    try:
+        return int(picture.getexif().get(0x0112, 1))
+    except Exception:  # the EXIF parser may raise anything on hostile bytes
+        return 1
+
+
+def _reduced(picture: "Picture") -> "Picture":
+    """A smaller copy for the hash, by averaging whole pixels; the picture itself where that could change its looks."""
+    factor = min(picture.size) // HASHED_SIDE
+    plain = picture.mode in ("RGB", "RGBA", "L") and "transparency" not in picture.info and _orientation(picture) == 1
+    return picture.reduce(factor) if factor > 1 and plain else picture
 
 
 def _upright(picture: "Picture") -> "Picture":

@@ -123,6 +123,16 @@ def test_exif_rotation_turns_the_picture_and_its_sides() -> None:
     assert green < 80
 
 
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "P"])
+def test_the_hash_hardly_depends_on_the_size_of_the_picture(picture: Draw, mode: str) -> None:
+    from curate.images import perceptual_hash
+
+    whole = Pillow.open(io.BytesIO(picture(3, size=(1200, 900), mode=mode)))
+    facts = verify(encoded(whole, "PNG"))
+    exact = perceptual_hash(open_rgb(encoded(whole, "PNG")))
+    assert (int(facts.phash, 16) ^ int(exact, 16)).bit_count() <= 4
+
+
 def test_a_damaged_exif_block_does_not_matter() -> None:
     data = encoded(Pillow.new("RGB", (40, 20)), "JPEG", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff" + b"\xff" * 40)
     assert verify(data).width == 40

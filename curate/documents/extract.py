@@ -77,7 +77,7 @@ class _Reader:
         at = self._settings.pages
         self._part.saw()
         try:
-            page = read_page(self._place.read(name, at.max_page_bytes), at.boilerplate, at.max_page_bytes)
+            page = read_page(self._place.read(name, at.max_page_bytes), at.boilerplate, at.max_page_bytes, count_pictures=True)
         except (BadPage, Unreadable) as error:
             reason = "page_too_large" if error.reason == "too_large" else error.reason
             self._part.reject(f"{self._place.label}/{name}", reason, error.detail)

@@ -157,6 +157,11 @@ def test_a_caption_without_a_picture_stays_text() -> None:
     assert blocks("<p>x</p><p class=caption>Cap</p>") == ["x", "Cap"]
 
 
+def test_a_file_name_is_no_alternative_text() -> None:
+    assert blocks("<img src=a/b.png alt=a/b.png title='Two words'>") == ["[a/b.png | Two words | ]"]
+    assert blocks("<img src=a.png alt='Save as a.png'>") == ["[a.png | Save as a.png | ]"]
+
+
 def test_title_stands_in_for_a_missing_alt() -> None:
     assert blocks("<img src=a.png title='A  title'>") == ["[a.png | A title | ]"]
 

@@ -255,7 +255,7 @@ class Walker:
         if self._is_furniture(node, img):
             return
         hrefs = candidates(img, sources or [])
-        alt = " ".join((img.get("alt") or img.get("title") or "").split())
+        alt = _said(img.get("alt")) or _said(img.get("title"))
         if self._pieces:
             self._flush()
         waits = not hrefs or any(name.startswith("data-") for name in img) or hrefs[0].startswith("data:")
@@ -277,7 +277,7 @@ class Walker:
             if isinstance(last, ImageBlock) and last.waits and not is_pixel(img.attributes):
                 real = candidates(img.attributes)
                 last.hrefs = tuple(dict.fromkeys(real + tuple(h for h in last.hrefs if not h.startswith("data:"))))
-                last.alt = last.alt or " ".join((img.attributes.get("alt") or "").split())
+                last.alt = last.alt or _said(img.attributes.get("alt"))
                 last.waits = False
             else:
                 self._image(img)
@@ -334,6 +334,15 @@ class Walker:
             self._caption(node)
         else:
             self._block(node)
+
+
+_FILE_NAME = re.compile(r"\S+\.(?:png|jpe?g|gif|webp|bmp|svg|tiff?)", re.I)
+
+
+def _said(alt: str | None) -> str:
+    """An alternative text, unless it is only the file's name, which generators put where the author wrote none."""
+    text = " ".join((alt or "").split())
+    return "" if _FILE_NAME.fullmatch(text) else text
 
 
 def _number(item: Any, parent: Any) -> int:
