@@ -160,5 +160,51 @@ def whisker(row: Whisker) -> Markup:
         '<circle class="dot {4}" cx="{3}%" cy="12" r="4"/>'
     )
     places = [number(100 * max(0.0, min(1.0, v))) for v in (row.chance, row.low, row.high, row.share)]
-    kind = "bad" if row.failed else "" if row.judged else "hollow"
-    return _svg("whisker", 24, row.title, shape.format(*places, kind))
+    return _svg("whisker", 24, row.title, shape.format(*places, _kind(row)))
+
+
+LINE = 6
+"""Pixels between the intervals of a forest."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A horizontal axis in data units, with its labelled places and dashed marks."""
+
+    low: float
+    high: float
+    ticks: Sequence[Tick]
+    marks: Sequence[float] = ()
+
+    def x(self, value: float) -> str:
+        """A place in percent of the width."""
+        return number(100 * (min(max(value, self.low), self.high) - self.low) / (self.high - self.low))
+
+
+def forest(rows: Sequence[Whisker], axis: Axis) -> Markup:
+    """Intervals of accuracy minus chance under one another, on an axis that several forests share."""
+    tall = LINE * len(rows) + 10
+    line = Markup('<line class="{}" x1="{}%" x2="{}%" y2="{}"/>')
+    back = [line.format("grid", axis.x(t.at), axis.x(t.at), tall) for t in axis.ticks]
+    back += [line.format("mark", axis.x(m), axis.x(m), tall) for m in axis.marks]
+    back.append(line.format("chance", axis.x(0), axis.x(0), tall))
+    shape = Markup(
+        '<g class="{0}"><title>{1}</title><line class="interval {0}" x1="{2}%" x2="{3}%" y1="{5}" y2="{5}"/>'
+        '<circle class="dot {0}" cx="{4}%" cy="{5}" r="2.75"/></g>'
+    )
+    drawn = []
+    for place, row in enumerate(rows):
+        low, high, share = (axis.x(value - row.chance) for value in (row.low, row.high, row.share))
+        drawn.append(shape.format(_kind(row), row.title, low, high, share, 8 + LINE * place))
+    return _svg("forest", tall, f"{len(rows)} intervals of accuracy minus chance", Markup("").join(back + drawn))
+
+
+def forest_axis(axis: Axis, label: str) -> Markup:
+    """The labels under forests that share an axis."""
+    tick = Markup('<text class="x" x="{}%" y="14">{}</text>')
+    ticks = Markup("").join(tick.format(axis.x(t.at), t.label) for t in axis.ticks)
+    return _svg("plot", 38, label, ticks + Markup('<text class="x" x="50%" y="33">{}</text>').format(label))
+
+
+def _kind(row: Whisker) -> str:
+    return "bad" if row.failed else "" if row.judged else "hollow"

@@ -27,6 +27,9 @@ from curate.storage import Folder
 PAGE = "report.html"
 HERE = Path(__file__).parent
 
+FURNITURE = 4096
+"""Bytes of filters and remarks that enter the page with its first episode."""
+
 
 @dataclass(frozen=True)
 class Report:
@@ -64,7 +67,7 @@ def make_report(run: Run, settings: ReportSettings | None = None, progress: Prog
     found = survey(run, settings, progress) if stages.of("episodes") else None
     context = _context(run, stages, found)
     empty = _render(context, Gallery())
-    budget = int(settings.max_megabytes * 1e6) - len(empty)
+    budget = int(settings.max_megabytes * 1e6) - len(empty) - FURNITURE
     gallery = _gallery(run, found, settings, budget) if found else Gallery()
     report = Report(
         _render(context, gallery), found.episodes if found else 0, len(gallery.cards), len(gallery.thumbnails), gallery.missing

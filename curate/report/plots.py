@@ -14,7 +14,7 @@ from curate.report.wording import LONGEST_NAME, share, short, words
 ROLES = ("positive", "negative", "support")
 """Roles in the order of their colours; the gallery's badges have the same."""
 
-LONGEST_LIST = 20
+LONGEST_LIST = 12
 """Rows of a bar list."""
 
 SERIES = 6

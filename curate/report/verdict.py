@@ -4,6 +4,7 @@ The file may come from another version or another tool: what is not there or not
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,13 +13,13 @@ from markupsafe import Markup
 
 from curate.engine import MANIFEST, StageManifest
 from curate.errors import InputError
-from curate.report.charts import Whisker, whisker
+from curate.report.charts import Axis, Tick, Whisker, forest, forest_axis, whisker
 from curate.report.wording import short, words
 from curate.storage import Folder
 
 LINT = "lint.json"
 RULES = ("constant", "copy-first", "copy-last", "majority", "copy-nearest")
-MOST_ROWS = 60
+MOST_ROWS = 100
 MOST_FAULTS = 20
 
 
@@ -27,9 +28,7 @@ class Score:
     """What answering by one rule would score."""
 
     rule: str
-    share: float
-    judged: bool  # False when the rule is shown for information
-    failed: bool
+    whisker: Whisker
     picture: Markup
 
 
@@ -44,6 +43,19 @@ class Row:
     episodes: str
     chance: float
     scores: Sequence[Score | None]
+
+
+@dataclass(frozen=True)
+class Band:
+    """All kinds of episodes under one rule and one thing to copy."""
+
+    rule: str
+    copies: str
+    kinds: int
+    judged: bool
+    failed: int
+    furthest: str  # the largest accuracy minus chance, in percentage points
+    picture: Markup
 
 
 @dataclass(frozen=True)
@@ -63,6 +75,8 @@ class Verdict:
     passed: bool | None  # None when the file does not say
     stale: bool  # it was made for other episodes than the run's
     rules: Sequence[str]
+    bands: Sequence[Band]
+    axis: Markup
     rows: Sequence[Row]
     more: int  # rows not shown
     balances: Sequence[Balance]
@@ -80,10 +94,14 @@ def verdict(episodes: Folder) -> Verdict | None:
     rows = [row for cell in cells for row in _rows(cell)]
     faults = [short(str(fault), 500) for fault in _list(data.get("failures"))]
     passed = data.get("passed")
+    settings = data.get("settings")
+    axis = _axis(rows, figure(settings.get("margin")) if isinstance(settings, Mapping) else None)
     return Verdict(
         passed=passed if isinstance(passed, bool) else None,
         stale=_is_stale(episodes, data.get("built")),
         rules=RULES,
+        bands=_bands(rows, axis),
+        axis=forest_axis(axis, "accuracy minus chance, percentage points"),
         rows=rows[:MOST_ROWS],
         more=max(0, len(rows) - MOST_ROWS),
         balances=[balance for cell in cells[:MOST_ROWS] if (balance := _balance(cell))],
@@ -122,20 +140,47 @@ def _rows(cell: Mapping[str, Any]) -> list[Row]:
 
 
 def _row(cell: Mapping[str, Any], chance: float, copies: str, scores: Sequence[Mapping[str, Any]]) -> Row:
-    by_rule = {str(score.get("rule")): _score(score, chance) for score in scores}
     shots, ways, episodes = (whole(cell.get(name)) for name in ("shots", "ways", "episodes"))
     form = words(str(cell.get("format", "")))
+    kind = f"{form}, {shots} shots" + ("" if ways == "0" else f", {ways} options")
+    by_rule = {str(score.get("rule")): _score(score, chance, kind) for score in scores}
     return Row(form, shots, "–" if ways == "0" else ways, copies, episodes, chance, [by_rule.get(rule) for rule in RULES])
 
 
-def _score(score: Mapping[str, Any], chance: float) -> Score | None:
+def _axis(rows: Sequence[Row], margin: float | None) -> Axis:
+    """From a tenth below chance to a tenth above it, or as far as the intervals reach, in whole tenths."""
+    scores = [score.whisker for row in rows for score in row.scores if score]
+    low = min([-0.1, *(math.floor(10 * (s.low - s.chance)) / 10 for s in scores)])
+    high = max([0.1, *(math.ceil(10 * (s.high - s.chance)) / 10 for s in scores)])
+    step = 0.05 if high - low <= 0.4 else 0.1 if high - low <= 0.7 else 0.2
+    places = [place * step for place in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
+    ticks = [Tick(place, f"{100 * place:+.0f}" if abs(place) > 1e-9 else "chance") for place in places]
+    return Axis(low, high, ticks, [] if margin is None else [margin])
+
+
+def _bands(rows: Sequence[Row], axis: Axis) -> list[Band]:
+    found: dict[tuple[int, str], list[Whisker]] = {}
+    for row in rows:
+        for place, score in enumerate(row.scores):
+            if score:
+                found.setdefault((place, row.copies), []).append(score.whisker)
+    return [_band(RULES[place], copies, found[place, copies], axis) for place, copies in sorted(found)]
+
+
+def _band(rule: str, copies: str, whiskers: Sequence[Whisker], axis: Axis) -> Band:
+    furthest = max(w.share - w.chance for w in whiskers)
+    judged, failed = any(w.judged for w in whiskers), sum(w.failed for w in whiskers)
+    return Band(rule, copies, len(whiskers), judged, failed, f"{100 * furthest:+.1f}", forest(whiskers, axis))
+
+
+def _score(score: Mapping[str, Any], chance: float, kind: str) -> Score | None:
     share, low, high = (figure(score.get(name)) for name in ("accuracy", "low", "high"))
     if share is None or low is None or high is None:
         return None
     judged, failed = score.get("judged") is True, score.get("passed") is False
-    title = f"{share:.1%}, interval {low:.1%} to {high:.1%}, chance {chance:.1%}"
-    picture = whisker(Whisker(share, low, high, chance, judged, failed, title))
-    return Score(str(score.get("rule", "")), share, judged, failed, picture)
+    title = f"{kind}: {share:.1%}, interval {low:.1%} to {high:.1%}, chance {chance:.1%}"
+    drawn = Whisker(share, low, high, chance, judged, failed, title)
+    return Score(str(score.get("rule", "")), drawn, whisker(drawn))
 
 
 def _balance(cell: Mapping[str, Any]) -> Balance | None:

@@ -105,7 +105,7 @@ def test_without_episodes_the_page_shows_what_there_is(maker: Any) -> None:
     text = text_of(report.html)
     assert "A run in progress" in text
     assert "9 pages → 7 documents" in text
-    assert "not made yet" in text
+    assert "none in this run" in text
     assert (report.episodes, report.shown) == (0, 0)
 
 
