@@ -1,0 +1,228 @@
+"""`curate embed`: records of a run into unit vectors on disk, part by part.
+
+The same records give the same bytes on any number of workers: parts and batches are cut by the data alone,
+every forward pass has the same number of rows, and on a CPU each worker computes with one thread.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from curate.encoders.base import ImageSpace, Pixels
+from curate.encoders.load import load_encoder
+from curate.encoders.parts import Vector, as_npy, filled, mean_unit
+from curate.encoders.prefetch import ahead
+from curate.engine import Partition, PartWriter, Progress, StageManifest
+from curate.engine import run as run_stage
+from curate.errors import ConfigError, InputError
+from curate.images import MAX_PIXELS, BadImage, open_rgb
+from curate.layout import Run
+from curate.schema import Demonstration, Document
+from curate.settings import Settings
+from curate.storage import Folder, ImageStore, hash_json
+
+if TYPE_CHECKING:
+    from curate.encoders.openclip import OpenClipEncoder
+
+What = Literal["demonstrations", "documents", "images"]
+TextOf = Literal["both", "question", "answer"]
+
+
+class EmbedSettings(Settings):
+    """What is embedded and by what."""
+
+    encoder: str = "offline"
+    """`offline`, or as curate.encoders.load explains."""
+    image_space: ImageSpace = "joint"
+    """joint compares with texts; tower is better between images."""
+    text: TextOf = "both"
+    """Which text of a demonstration stands for it: its question, its answer, or one after the other."""
+    part_size: int = Field(default=1024, ge=1)
+    """Records in a part, the unit of resuming."""
+    max_pixels: int = Field(default=MAX_PIXELS, ge=1)
+    """Larger images are rejected before they are decoded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One record to embed: the refs of its images and its text, either of which may be empty."""
+
+    id: str
+    refs: tuple[str, ...]
+    text: str
+
+
+class Embed:
+    """Turns rows into a table (demonstration_id, image_ref, has_image, has_text) and two files of vectors.
+
+    Zeros stand where a record has no image or no text. A record with several images gets the mean direction
+    of their vectors, and the ref of the first.
+    """
+
+    name, version = "embed", "1"
+
+    def __init__(self, settings: EmbedSettings, images: ImageStore, encoder: "OpenClipEncoder", device: str = "") -> None:
+        # A path in the encoder's name stays out of the manifest; its fingerprint stands among the inputs.
+        self.settings: Settings = settings.model_copy(update={"encoder": encoder.name})
+        self._wanted, self._device, self._images = settings, device, images
+        self._encoder: OpenClipEncoder | None = encoder
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_encoder": None}  # every worker loads its own
+
+    def setup(self) -> None:
+        """Loads the model."""
+        import torch
+
+        if self._encoder is None:
+            self._encoder = load_encoder(self._wanted.encoder, self._wanted.image_space, self._device)
+        if self._encoder.device == "cpu":
+            torch.set_num_threads(1)  # the order of sums must not depend on the number of cores
+
+    def process(self, payload: Sequence[Row], part: PartWriter) -> None:
+        """Embeds one part; a record with a bad image is rejected."""
+        import pyarrow as pa
+
+        part.saw(len(payload))
+        vectors, bad = self._image_vectors(payload)
+        rows = [row for row in payload if not _reject(row, bad, part)]
+        pictures = [mean_unit([vectors[ref] for ref in row.refs]) if row.refs else None for row in rows]
+        texts = self._text_vectors([row.text for row in rows])
+        columns = {
+            "demonstration_id": pa.array([row.id for row in rows], pa.string()),
+            "image_ref": pa.array([row.refs[0] if row.refs else "" for row in rows], pa.string()),
+            "has_image": pa.array([bool(row.refs) for row in rows], pa.bool_()),
+            "has_text": pa.array([bool(row.text) for row in rows], pa.bool_()),
+        }
+        part.file("image.npy", as_npy(filled(pictures, self._ready.dim)))
+        part.file("text.npy", as_npy(filled(texts, self._ready.text_dim)))
+        part.table(pa.table(columns))
+
+    @property
+    def _ready(self) -> "OpenClipEncoder":
+        assert self._encoder is not None, "setup() comes first"
+        return self._encoder
+
+    def _text_vectors(self, texts: Sequence[str]) -> list[Vector | None]:
+        """The vector of each text, None for an empty one; equal texts are encoded once."""
+        distinct = sorted({text for text in texts if text})
+        known = dict(zip(distinct, self._ready.encode_texts(distinct), strict=True))
+        return [known.get(text) for text in texts]
+
+    def _image_vectors(self, rows: Sequence[Row]) -> tuple[dict[str, Vector], dict[str, BadImage]]:
+        """The vector of each distinct image, and what is wrong with those that have none."""
+        refs = list(dict.fromkeys(ref for row in rows for ref in row.refs))
+        vectors: dict[str, Vector] = {}
+        bad: dict[str, BadImage] = {}
+        threads = 1 if self._ready.device == "cpu" else 8  # an accelerator eats faster than one thread decodes
+        ready = _good(zip(refs, ahead(self._decode, refs, threads), strict=True), bad)
+        for names, pixels in _full_batches(ready, self._ready.batch):
+            vectors.update(zip(names, self._ready.encode_pixels(pixels), strict=False))
+        return vectors, bad
+
+    def _decode(self, ref: str) -> Pixels | BadImage:
+        try:
+            least = self._ready.input_size
+            return self._ready.pixels(open_rgb(self._images.get(ref), self._wanted.max_pixels, at_least=least))
+        except InputError:
+            return BadImage("missing", "not in the image store")
+        except BadImage as error:
+            return error
+
+
+def _reject(row: Row, bad: dict[str, BadImage], part: PartWriter) -> bool:
+    faults = [(ref, bad[ref]) for ref in row.refs if ref in bad]
+    if faults:
+        part.reject(row.id, f"image_{faults[0][1].reason}", f"{faults[0][0]} {faults[0][1]}")
+    return bool(faults)
+
+
+def _good(decoded: Iterator[tuple[str, Pixels | BadImage]], bad: dict[str, BadImage]) -> Iterator[tuple[str, Pixels]]:
+    for ref, pixels in decoded:
+        if isinstance(pixels, BadImage):
+            bad[ref] = pixels
+        else:
+            yield ref, pixels
+
+
+def _full_batches(items: Iterator[tuple[str, Pixels]], size: int) -> Iterator[tuple[list[str], Pixels]]:
+    """Names and pixels [size, H, W, 3]; the last batch is filled up with black, so that all have one shape."""
+    names: list[str] = []
+    pixels: Pixels | None = None
+    for name, picture in items:
+        if pixels is None:
+            pixels = np.zeros((size, *picture.shape), np.uint8)
+        pixels[len(names)] = picture
+        names.append(name)
+        if len(names) == size:
+            yield names, pixels
+            names, pixels = [], None
+    if pixels is not None:
+        yield names, pixels
+
+
+def embed(
+    run: Run,
+    settings: EmbedSettings,
+    what: What = "demonstrations",
+    workers: int = 1,
+    progress: Progress | None = None,
+    device: str = "",
+) -> StageManifest:
+    """Embeds what a run holds and returns the stage's manifest.
+
+    Demonstrations go to RUN/embeddings, documents (each node) and images to a folder beside it.
+    Raises InputError when the run holds nothing of the kind, or the encoder's weights cannot be had.
+    """
+    rows, inputs = list(rows_of(run, what, settings.text)), inputs_of(run, what)
+    if not rows:
+        raise InputError(f"{run.root.uri} has no {what} to embed")
+    encoder = load_encoder(settings.encoder, settings.image_space, device)
+    stage = Embed(settings, run.images, encoder, device)
+    chunks = [rows[start : start + settings.part_size] for start in range(0, len(rows), settings.part_size)]
+    partitions = [Partition(_fingerprint(chunk, encoder.fingerprint), chunk) for chunk in chunks]
+    if encoder.device != "cpu":
+        workers = 1  # one process keeps an accelerator busy
+    return run_stage(stage, partitions, folder_for(run, what), {**inputs, "encoder": encoder.fingerprint}, workers, progress)
+
+
+def folder_for(run: Run, what: What) -> Folder:
+    """Where the vectors of a kind of record lie."""
+    return run.embeddings if what == "demonstrations" else run.root / f"embeddings-{what}"
+
+
+def rows_of(run: Run, what: What, text: TextOf) -> Iterator[Row]:
+    """The records of a run as rows, in stored order; images in order of their hashes."""
+    if what == "demonstrations":
+        return (_row_of_demonstration(one, text) for one in run.demonstrations())
+    if what == "documents":
+        return (row for document in run.documents() for row in _rows_of_document(document))
+    names = sorted(name.rpartition("/")[2] for name in run.images.folder.names())
+    return (Row(name, (name,), "") for name in names)
+
+
+def inputs_of(run: Run, what: What) -> dict[str, str]:
+    """Content hashes of the stages that the rows come from."""
+    if what == "images":
+        return {"images": hash_json(sorted(run.images.folder.names()))}
+    return {folder.uri.rpartition("/")[2]: StageManifest.load(folder).digest for folder in run.required(what)}
+
+
+def _row_of_demonstration(one: Demonstration, text: TextOf) -> Row:
+    chosen = {"question": one.question, "answer": one.answer, "both": f"{one.question} {one.answer}"}
+    if text not in chosen:
+        raise ConfigError(f"text must be both, question or answer, not {text!r}")
+    return Row(one.id, tuple(image.ref for image in one.images), chosen[text].strip())
+
+
+def _rows_of_document(document: Document) -> Iterator[Row]:
+    """One row a node, called DOCUMENT#INDEX."""
+    for index, node in enumerate(document.nodes):
+        yield Row(f"{document.id}#{index}", (node.image.ref,) if node.image else (), node.text if not node.image else "")
+
+
+def _fingerprint(rows: Sequence[Row], encoder: str) -> str:
+    return hash_json([encoder, [[row.id, list(row.refs), row.text] for row in rows]])

@@ -1,0 +1,1 @@
+"""How the head of the offline encoder is made and judged: `python -m curate.encoders.training --data DIR`."""
