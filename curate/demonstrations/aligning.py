@@ -80,6 +80,12 @@ class AlignSettings(Settings):
         "img", "graphic", "illustration", "diagram", "alt text", "placeholder", "loading", "untitled", "no description",
     )  # fmt: skip
     """Captions and alt texts that say nothing, also with a number behind them."""
+    generic_headings: tuple[str, ...] = (
+        "overview", "introduction", "example", "examples", "options", "description", "summary", "details", "usage",
+        "background", "conclusion", "contents", "notes", "note", "tip", "warning", "see also", "related", "results",
+        "steps", "general", "parameters", "properties", "activating the tool", "activate the dialog", "activating the dialog",
+    )  # fmt: skip
+    """Headings that name a part of any page and no concept; the title stands for them."""
     encoder: str = ""
     """Fingerprint of the scorer, filled in by `align`; "" without one."""
 
@@ -135,6 +141,7 @@ class Align:
     def __init__(self, settings: AlignSettings, store: ImageStore, scorer: ImageTextScorer | None) -> None:
         self.settings: Settings = settings
         self._set, self._store, self._scorer = settings, store, scorer
+        self._lineage = lineage_of(self)
 
     def setup(self) -> None:
         """Loads the scorer's model."""
@@ -225,7 +232,8 @@ class Align:
 
     def _demonstration(self, document: Document, place: int, image: Image, words: Words) -> Demonstration:
         record = f"{document.provenance.record}#{place}"
-        topics = (concept(heading_before(document, place)), concept(document.title))
+        heading = concept(heading_before(document, place))
+        topics = ("" if heading.lower() in self._set.generic_headings else heading, concept(document.title))
         return Demonstration(
             id=hash_json([document.source, document.id, record])[:32],
             images=(image,),
@@ -238,7 +246,7 @@ class Align:
             context=context_around(document, place, self._set.context_words, words.text),
             source=document.source,
             licence=document.licence,
-            provenance=Provenance(document.provenance.source, record, (*document.provenance.lineage, lineage_of(self))),
+            provenance=Provenance(document.provenance.source, record, (*document.provenance.lineage, self._lineage)),
         )
 
 

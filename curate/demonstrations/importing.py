@@ -95,10 +95,12 @@ class Import:
         self._kind, self._path, self._store = kind, path, store
         self._importer: Importer | None = None
         self._renderer = Renderer(settings.svg_size)
+        self._lineage = lineage_of(self)
 
     def setup(self) -> None:
         """Opens the source once in every worker."""
         self._importer = IMPORTERS.get(self._kind)(self._path, self.settings)
+        self._root = Root(self._importer.root)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_importer": None}
@@ -112,16 +114,15 @@ class Import:
     def partitions(self) -> list[Partition[tuple[Item, ...]]]:
         """Chunks of items; each one's fingerprint is the content of all that it reads."""
         importer = self._opened()
-        root = Root(importer.root)
         return [
-            Partition(hash_json([self._content(root, item) for item in chunk]), chunk)
+            Partition(hash_json([self._content(item) for item in chunk]), chunk)
             for chunk in _chunks(importer.items(), self._set.chunk)
         ]
 
-    def _content(self, root: Root, item: Item) -> list[Any]:
+    def _content(self, item: Item) -> list[Any]:
         """What the making of an item depends on: its own data and the bytes of its files, or why they cannot be had."""
         files = item.files if self._wanted(item) else ()
-        return [item.record, item.digest, [_digest(root, name, self._set.max_bytes) for name in files]]
+        return [item.record, item.digest, [_digest(self._root, name, self._set.max_bytes) for name in files]]
 
     def _wanted(self, item: Item) -> bool:
         return _matches(item.record, self._set.include) and not _matches(item.record, self._set.exclude)
@@ -180,7 +181,7 @@ class Import:
             context=found.context,
             source=self._set.source,
             licence=found.licence or self._set.licence,
-            provenance=Provenance(self._set.source, item.record, (lineage_of(self),)),
+            provenance=Provenance(self._set.source, item.record, (self._lineage,)),
         )
 
     def _question(self, found: Found, task: str, identity: str) -> str:
@@ -193,7 +194,7 @@ class Import:
         if picture not in seen:
             data = picture.data
             if data is None:
-                data = Root(self._opened().root).read(picture.name, self._set.max_bytes)
+                data = self._root.read(picture.name, self._set.max_bytes)
             if picture.name.lower().endswith(VECTOR):
                 data = self._drawn(data)
             facts = images.verify(data, self._set.max_pixels)

@@ -22,19 +22,19 @@ class Root:
         self.path = path
 
     @cached_property
-    def _real(self) -> Path:
-        return self.path.resolve()
+    def _real(self) -> str:
+        return os.path.realpath(self.path).rstrip(os.sep)
 
-    def place(self, name: str) -> Path:
+    def place(self, name: str) -> str:
         """Where a relative name leads; Unusable("outside_root") when it leads out, also through links."""
         clean = safe_name(name)
         if clean is None:
             raise Unusable("outside_root", name[:200])
         try:
-            real = (self.path / clean).resolve()
-        except (OSError, RuntimeError, ValueError):  # too long, a loop of links, a zero byte
+            real = os.path.realpath(os.path.join(self._real, clean))
+        except (OSError, ValueError):  # too long, a zero byte
             raise Unusable("missing_file", name[:200]) from None
-        if not real.is_relative_to(self._real):
+        if not real.startswith(f"{self._real}{os.sep}"):
             raise Unusable("outside_root", name[:200])
         return real
 
@@ -42,12 +42,13 @@ class Root:
         """A regular file of at most `most` bytes; Unusable otherwise."""
         place = self.place(name)
         try:
-            facts = place.stat()
+            facts = os.stat(place)
             if not stat.S_ISREG(facts.st_mode):  # a pipe would never end
                 raise Unusable("missing_file", f"{name} is no regular file")
             if facts.st_size > most:
                 raise Unusable("file_too_large", f"{facts.st_size} bytes")
-            return place.read_bytes()
+            with open(place, "rb") as file:
+                return file.read()
         except FileNotFoundError:
             raise Unusable("missing_file", name[:200]) from None
         except OSError as error:

@@ -163,6 +163,11 @@ def test_context_and_concepts_come_from_around_the_image(run: Run, paint: Any) -
     assert shown.context == "Words before it.\nWords after it."
 
 
+def test_a_heading_that_any_page_has_is_no_concept(run: Run, paint: Any) -> None:
+    _, [shown] = aligned(run, [document(text("2.1. Overview"), paint("red", caption="Fields in red"), title="2. Displace")])
+    assert shown.concepts == ("Displace",)
+
+
 def test_a_repeated_image_with_the_same_words_counts_once(run: Run, paint: Any) -> None:
     twin = paint("red", caption="The red one again")
     manifest, shown = aligned(run, [document(twin, text(RED), twin)])
