@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from curate.engine import Receipt, StageManifest
 
@@ -23,6 +23,19 @@ def fail(message: str, code: int = 2) -> NoReturn:
 def say(message: str) -> None:
     """A line for people, on standard error, so that standard output stays for data."""
     typer.echo(message, err=True)
+
+
+def now_and_then(seconds: float = 5.0) -> "Callable[[str], None]":
+    """A `say` for work of many steps: it lets a line pass now and then."""
+    spoke = time.monotonic()
+
+    def say_sometimes(message: str) -> None:
+        nonlocal spoke
+        if time.monotonic() - spoke >= seconds:
+            spoke = time.monotonic()
+            say(message)
+
+    return say_sometimes
 
 
 def answer(value: Any) -> None:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 LONGEST = 120
-_PUNCTUATION = re.compile(r"([\\`*_{}\[\]()#+\-.!|~$:@=^/])")
+_PUNCTUATION = re.compile(r"([\\`*_\[\]#|~$:@^]|(?<=www)\.)")
 _INVISIBLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]+")
 
 

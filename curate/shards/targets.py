@@ -37,6 +37,7 @@ class FolderTarget:
         """Files that the record of the interrupted upload knows and that still have their size."""
         record = self._record(version)
         with clear_remote_errors(self._root.uri):
+            (self._root / version).clean()
             sizes = (self._root / version).sizes() if record else {}
         fits = (u for u in uploads if record.get(u.name) == u.entry.sha256 and sizes.get(u.name) == u.entry.size)
         return {upload.name for upload in fits}

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.console import answer, say, table
+from pipelines.console import answer, now_and_then, table
 from pipelines.options import AsJson, DryRun, RunDir
 
 Target = Annotated[
@@ -36,7 +36,7 @@ def publish(
     from curate.layout import Run
     from curate.shards.publishing import publish as send
 
-    done = send(Run.at(run), target, version, private, dry_run, say)
+    done = send(Run.at(run), target, version, private, dry_run, now_and_then())
     if as_json:
         answer({**asdict(done), "dry_run": dry_run})
         return

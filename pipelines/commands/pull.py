@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.console import answer, say, table
+from pipelines.console import answer, now_and_then, table
 from pipelines.options import AsJson
 
 Source = Annotated[
@@ -32,7 +32,7 @@ def pull(source: Source, dest: Dest, version: Version = "", as_json: AsJson = Fa
 
     from curate.shards.pulling import pull as fetch
 
-    done = fetch(source, dest, version, say)
+    done = fetch(source, dest, version, now_and_then())
     if as_json:
         answer(asdict(done))
         return

@@ -93,8 +93,11 @@ def test_what_was_cut_short_in_the_target_is_sent_again(run: Run, target: str, m
     monkeypatch.undo()
     folder = Folder.of(target) / "1.0.0"
     folder.write("part-00001.tar", folder.read("part-00001.tar")[:-9])
+    if folder.is_local:
+        folder.local(".tmp-left").write_bytes(b"of a killed process")
     assert [name for name in publish(run, target, "1.0.0").sent if name.endswith(".tar")] == ["part-00001.tar"]
     assert verify(folder) == []
+    assert not [name for name in folder.sizes() if name.startswith(".")]
 
 
 def test_the_same_content_again_changes_nothing_and_other_content_is_refused(run: Run, target: str, pool: Any) -> None:
