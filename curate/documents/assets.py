@@ -34,7 +34,7 @@ class Assets:
     """The pictures of one place."""
 
     def __init__(self, place: Place, store: ImageStore, settings: PageSettings, filters: Sequence[ImageFilter]) -> None:
-        self._place, self._store, self._settings, self._filters = place, store, settings, filters
+        self.place, self._store, self._settings, self._filters = place, store, settings, filters
         self._known: OrderedDict[str, Outcome] = OrderedDict()
 
     def find(self, hrefs: Sequence[str], page: str, base: str) -> Outcome:
@@ -59,7 +59,7 @@ class Assets:
         return Outcome(None, "missing") if name is None else self._remembered(f"name:{name}", href, None)
 
     def _is_here(self, name: str) -> bool:
-        return f"name:{name}" in self._known or self._place.has(name)
+        return f"name:{name}" in self._known or self.place.has(name)
 
     def _remembered(self, key: str, href: str, data: bytes | None) -> Outcome:
         if key in self._known:
@@ -73,7 +73,7 @@ class Assets:
 
     def _looked_at(self, name: str, href: str, data: bytes | None) -> Outcome:
         try:
-            data = self._place.read(name, self._settings.max_image_bytes) if data is None else data
+            data = self.place.read(name, self._settings.max_image_bytes) if data is None else data
             facts = verify(data, self._settings.max_pixels)
         except Unreadable as error:
             return Outcome(None, error.reason, error.detail if error.reason == "too_large" else "")

@@ -55,20 +55,20 @@ class Extract:
         for record, reason, detail in payload.refused:
             part.saw()
             part.reject(record, reason, detail)
-        place = payload.place
-        if place.label not in self._assets:
-            self._assets[place.label] = Assets(place, self._store, self.settings.pages, self._filters)
-        reader = _Reader(self, place, self._assets[place.label], part)
+        label = payload.place.label
+        if label not in self._assets:
+            self._assets[label] = Assets(payload.place, self._store, self.settings.pages, self._filters)
+        reader = _Reader(self, self._assets[label], part)
         documents = [document for name in payload.names if (document := reader.document(name)) is not None]
-        place.close()
         part.table(to_table(documents, Document))
 
 
 class _Reader:
     """Reads the pages of one partition."""
 
-    def __init__(self, stage: Extract, place: Place, assets: Assets, part: PartWriter) -> None:
-        self._place, self._assets, self._part = place, assets, part
+    def __init__(self, stage: Extract, assets: Assets, part: PartWriter) -> None:
+        self._assets, self._part = assets, part
+        self._place = assets.place  # and not the partition's own copy: a worker opens an archive once
         self._settings = stage.settings
         self._lineage = lineage_of(stage)
 

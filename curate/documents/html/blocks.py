@@ -11,14 +11,16 @@ from typing import Any
 
 from selectolax.lexbor import LexborHTMLParser
 
-from curate.documents.html.chrome import SKIPPED, Judge, Mark, is_icon_link, is_pixel, text_sizes
+from curate.documents.html.chrome import Judge, Mark, is_icon_link, is_pixel, mark_of, text_sizes
 from curate.documents.html.pictures import Attributes, candidates
 from curate.documents.html.tables import data_table
 
 DEEPEST = 180  # elements nested deeper are read as plain text; Python's own stack is not unlimited
+PERMALINKS = ("¶", "#", "§", "🔗", "[edit]")  # all that a heading's link to itself says
 BREAK = "\0"  # a <br>; no text node holds it, the parser replaces it
 FORM_PROSE = 200
-HIDDEN_SIGNS = dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u2060\ufeff"))  # soft hyphen, zero-width marks
+HIDDEN_SIGNS = "\u00ad\u200b\u200c\u2060\ufeff"  # soft hyphen, zero-width marks
+_NO_HIDDEN_SIGNS = dict.fromkeys(map(ord, HIDDEN_SIGNS))
 
 
 @dataclass(slots=True)
@@ -57,10 +59,7 @@ class Walker:
     def __init__(self, body: Any, boilerplate: bool) -> None:
         self.blocks: list[Block] = []
         self._keep_all = boilerplate
-        self._marks: dict[int, Mark] = {} if boilerplate else Judge(body).marks()
-        if boilerplate:
-            self._marks = {key: mark for key, mark in Judge(body).marks().items() if mark in (Mark.FIGURE, Mark.CAPTION)}
-        self._body = body
+        self._judge = Judge(body)
         self._pieces: list[str] = []
         self._paragraph = 1
         self._depth = self._lists = self._group = self._content = 0
@@ -118,8 +117,8 @@ class Walker:
                 self._text(part)
 
     def _text(self, text: str) -> None:
-        if not text.isascii():
-            text = text.translate(HIDDEN_SIGNS)
+        if not text.isascii() and any(sign in text for sign in HIDDEN_SIGNS):
+            text = text.translate(_NO_HIDDEN_SIGNS)
             if not text:
                 return
         if self._prefix:
@@ -132,8 +131,9 @@ class Walker:
             self._image(img)
 
     def _inline(self, node: Any) -> None:
-        if self._marks and node.mem_id in self._marks:
-            self._marked(node, self._marks[node.mem_id], self.walk)
+        attributes = node.attributes
+        if attributes:
+            self._named(node, attributes)
         else:
             self.walk(node)
 
@@ -141,21 +141,32 @@ class Walker:
         if self._pieces:
             self._flush()
         self._paragraph += 1
-        if self._marks and node.mem_id in self._marks:
-            self._marked(node, self._marks[node.mem_id], self.walk)
+        attributes = node.attributes
+        if attributes:
+            self._named(node, attributes)
         else:
             self.walk(node)
         if self._pieces:
             self._flush()
         self._paragraph += 1
 
-    def _marked(self, node: Any, mark: Mark, read: "Callable[[Any], None]") -> None:
-        if mark == SKIPPED:
-            return
-        if mark == Mark.FIGURE or node.css_first("img") is not None:
+    def _named(self, node: Any, attributes: Attributes) -> None:
+        """Reads an element as its class, id, role and style ask for."""
+        mark, by_id = mark_of(attributes)
+        if mark == Mark.NONE:
+            self.walk(node)
+        elif mark == Mark.FIGURE:
             self._figure(node)
-        else:
+        elif mark == Mark.CAPTION:
             self._caption(node)
+        elif self._keep_all or not self._judge.is_furniture(node, mark, by_id):
+            self.walk(node)
+
+    def _heading(self, node: Any) -> None:
+        """A heading is content whatever its id says; generators make ids of titles."""
+        self._end()
+        self.walk(node)
+        self._end()
 
     def _skip(self, node: Any) -> None:
         pass
@@ -194,9 +205,13 @@ class Walker:
             self._block(node)
 
     def _anchor(self, node: Any) -> None:
-        before, self._link = self._link, node
-        self._inline(node)
+        before, self._link, start = self._link, node, len(self._pieces)
+        self.walk(node)
         self._link = before
+        if len(self._pieces) == start + 1 and not self._keep_all:
+            text = self._pieces[start].strip()
+            if text in PERMALINKS or text.lower().startswith("skip to "):
+                self._pieces.pop()
 
     def _break(self, node: Any) -> None:
         self._pieces.append(BREAK)
@@ -234,9 +249,8 @@ class Walker:
         self._paragraph += 1
 
     def _table(self, node: Any) -> None:
-        if self._marks.get(node.mem_id) == SKIPPED:
-            return
-        text = data_table(node)
+        attributes = node.attributes
+        text = data_table(node) if not attributes or mark_of(attributes)[0] <= Mark.CAPTION else None
         if text is None:
             self._block(node)
             return
@@ -268,7 +282,7 @@ class Walker:
         if self._keep_all:
             return False
         icon = self._link is not None and is_icon_link(img, self._link.attributes)
-        return icon or self._marks.get(node.mem_id) == SKIPPED
+        return icon or mark_of(img)[0] == Mark.HIDDEN
 
     def _noscript(self, node: Any) -> None:
         """The fallback of a lazily loaded picture: its address joins the placeholder's, or it stands for itself."""
@@ -303,7 +317,7 @@ class Walker:
     def _figure_child(self, child: Any) -> None:
         """In figures that classes make (DocBook, MediaWiki), a child called `title` is the caption."""
         is_title = child.tag_id != _TEXT and "title" in ((child.attributes or {}).get("class") or "").split()
-        if is_title and child.css_first("img") is None:
+        if is_title:
             self._caption(child)
         elif child.tag_id == _TEXT:
             self._pieces.append(child.text_content)
@@ -319,6 +333,12 @@ class Walker:
         self._end()
         found, self.blocks, self._prefix = self.blocks, blocks, prefix
         text = " ".join(block.text for block in found if isinstance(block, TextBlock)).replace("\n", " ")
+        pictures = [block for block in found if isinstance(block, ImageBlock)]
+        if pictures:  # it holds its pictures: a figure that is called a caption
+            for picture in pictures:
+                picture.caption = _joined([text, picture.caption])
+            self.blocks += pictures
+            return
         last = self.blocks[-1] if self.blocks else None
         if self._captions:
             self._captions[-1].append(text)
@@ -327,7 +347,6 @@ class Walker:
         elif text:
             self._text(text)
             self._paragraph += 1
-        self.blocks += [block for block in found if isinstance(block, ImageBlock)]
 
     def _figcaption(self, node: Any) -> None:
         if self._captions:
@@ -389,10 +408,11 @@ def _register(tags: str, handler: Callable[[Walker, Any], None]) -> None:
 
 
 _register(
-    "address article blockquote body center col colgroup dd details dir div dl dt fieldset h1 h2 h3 h4 h5 h6 hgroup html"
+    "address article blockquote body center col colgroup dd details dir div dl dt fieldset hgroup html"
     " legend main optgroup p search section summary tbody td tfoot th thead tr xmp listing plaintext",
     Walker._block,
 )
+_register("h1 h2 h3 h4 h5 h6", Walker._heading)
 _register("main article section", Walker._main)
 _register("nav dialog", Walker._chrome)
 _register("header", Walker._header)

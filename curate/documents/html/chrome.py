@@ -27,13 +27,6 @@ class Mark(IntEnum):
     HIDDEN = 6  # not shown; content only when it is most of the page
 
 
-SKIPPED = Mark.HIDDEN
-MARKED = (
-    "[class]:not(span):not(a):not(code):not(em):not(strong):not(b):not(i),[id]:not(a):not(span):not(h1):not(h2):not(h3):not(h4),"
-    'a[class*="headerlink"],a[class*="skip"],span[class*="caption"],span[class*="editsection"],span[class*="sr-only"],'
-    '[role],[hidden],[aria-hidden="true"],[style*="display"],[style*="visibility"]'
-)
-
 _DATA = read_yaml(Path(__file__).with_name("furniture.yaml"))
 _ORDER = (Mark.NOTICE, Mark.CERTAIN, Mark.LIKELY, Mark.HIDDEN, Mark.FIGURE, Mark.CAPTION)  # the first that fits counts
 _WHOLE = {mark: re.compile(rf"(?:{'|'.join(_DATA[mark.name.lower()])})\Z") for mark in _ORDER}
@@ -61,31 +54,30 @@ def _mark_of_word(word: str) -> Mark:
     return next((mark for mark, pattern in _INSIDE.items() if pattern.search(word)), Mark.NONE)
 
 
-def mark_of(attributes: Attributes) -> Mark:
-    """What an element's class, id, role and style say it is."""
+def mark_of(attributes: Attributes) -> tuple[Mark, bool]:
+    """What an element's class, role, style and id say it is, and whether only its id says so."""
     mark = Mark.NONE
     names = attributes.get("class")
     if names:
         mark = mark_of_names(names)
-    if name := attributes.get("id"):
-        mark = max(mark, _furniture_only(mark_of_names(name)))
-    if names and len(attributes) == 1:
-        return mark
+        if len(attributes) == 1:
+            return mark, False
     if role := attributes.get("role"):
         mark = max(mark, _ROLES.get(role.strip().lower(), Mark.NONE))
     hidden = "hidden" in attributes and attributes["hidden"] != "until-found"
     if hidden or attributes.get("aria-hidden") == "true" or _HIDING.search(attributes.get("style") or ""):
-        return Mark.HIDDEN
-    return mark
-
-
-def _furniture_only(mark: Mark) -> Mark:
-    return mark if mark >= Mark.CERTAIN else Mark.NONE
+        return Mark.HIDDEN, False
+    if (name := attributes.get("id")) and (by_id := mark_of_names(name)) >= Mark.CERTAIN and by_id > mark:
+        return by_id, True
+    return mark, False
 
 
 PROSE = 300  # characters outside links that make a suspect content
 NOTICE_PROSE = 3000
 SHARE_OF_LINKS = 0.4
+_INSIDE_SUSPECTS = "a,img,main,article,h1,h2,h3,h4,h5,h6"
+_CONTENT = frozenset(("main", "article", "h1"))
+_HEADINGS = frozenset(("h2", "h3", "h4", "h5", "h6"))
 
 
 class Judge:
@@ -95,37 +87,33 @@ class Judge:
         self._body = body
         self._total = -1
 
-    def marks(self) -> dict[int, Mark]:
-        """mem_id -> Mark of every element worth a look: FIGURE, CAPTION, or HIDDEN for all that is to be skipped."""
-        found: dict[int, Mark] = {}
-        for node in self._body.css(MARKED):
-            mark = mark_of(node.attributes)
-            if mark in (Mark.FIGURE, Mark.CAPTION):
-                found[node.mem_id] = mark
-            elif mark and self._is_furniture(node, mark):
-                found[node.mem_id] = SKIPPED
-        return found
-
-    def _is_furniture(self, node: Any, mark: Mark) -> bool:
-        if node.tag in ("body", "main", "article", "html", "h1") and mark != Mark.HIDDEN:
+    def is_furniture(self, node: Any, mark: Mark, by_id: bool) -> bool:
+        """Whether an element that names suspect is to be left aside; `mark` is LIKELY or worse."""
+        if node.tag in ("body", "html"):
             return False
-        text, linked = text_sizes(node)
+        text = _size(node)
         if mark == Mark.HIDDEN:
-            return node.tag != "body" and text <= self._all_text() // 2
-        if text > 40 and node.css_first("main,article,h1") is not None:
+            return text <= self._all_text() // 2
+        if node.tag in _CONTENT:
             return False
-        prose = text - linked
+        inside = node.css(_INSIDE_SUSPECTS)
+        tags = {found.tag for found in inside}
+        if text > 40 and tags & _CONTENT:
+            return False
+        linked = sum(_size(found) for found in inside if found.tag == "a")
         if mark == Mark.NOTICE:
-            return prose <= NOTICE_PROSE
+            return text - linked <= NOTICE_PROSE
         if linked and linked >= SHARE_OF_LINKS * text:
             return True
         if mark == Mark.LIKELY:
-            return text == 0 and node.css_first("img") is None
-        return prose <= PROSE and not _has_pictures(node)
+            return text == 0 and "img" not in tags
+        if by_id and tags & _HEADINGS:  # generators make ids of headings: a section called "Navigation" is content
+            return False
+        return text - linked <= PROSE and not any(_is_picture(found) for found in inside if found.tag == "img")
 
     def _all_text(self) -> int:
         if self._total < 0:
-            self._total = text_sizes(self._body)[0]
+            self._total = _size(self._body)
         return self._total
 
 
@@ -135,12 +123,13 @@ def text_sizes(node: Any) -> tuple[int, int]:
 
 
 def _size(node: Any) -> int:
-    return sum(map(len, node.text().split()))
+    return len("".join(node.text().split()))
 
 
-def _has_pictures(node: Any) -> bool:
-    """Whether pictures stand here that are more than icons of links."""
-    return any(declared_side(img.attributes) > 100 for img in node.css("img"))
+def _is_picture(img: Any) -> bool:
+    """Whether an img of a suspect is more than an icon: stated to be large, or not small and no link's face."""
+    side = declared_side(img.attributes)
+    return side > 100 or (not 0 < side <= SMALL_ICON and img.parent is not None and img.parent.tag != "a")
 
 
 _ICONS = {kind: frozenset(words) for kind, words in _DATA["icons"].items()}

@@ -26,7 +26,7 @@ class BadPage(Exception):
 
 def page_text(data: bytes, max_bytes: int) -> str:
     """A page's bytes as text; BadPage when they are empty, too many or evidently something else."""
-    if not data.strip():
+    if not data or data.isspace():
         raise BadPage("empty_page")
     if len(data) > max_bytes:
         raise BadPage("page_too_large", f"{len(data)} bytes")

@@ -7,7 +7,7 @@ from selectolax.lexbor import LexborHTMLParser
 from curate.documents.html.blocks import Block, Walker
 from curate.documents.html.encodings import page_text
 
-SILENT = ("<script", "<style", "<template")
+SILENT = (b"<script", b"<style", b"<template")
 """Elements whose text nobody reads; gone before anything is measured."""
 MAX_PAGE_BYTES = 16 * 1024 * 1024
 
@@ -27,8 +27,9 @@ def read_page(data: bytes, boilerplate: bool = False, max_bytes: int = MAX_PAGE_
     """Blocks of a page; `boilerplate` keeps navigation, footers and the like. BadPage when it is none."""
     text = page_text(data, max_bytes)
     tree = LexborHTMLParser(text)
-    if any(silent in text.lower() for silent in SILENT):
-        tree.strip_tags([silent[1:] for silent in SILENT], recursive=True)
+    lower = data.lower()
+    if b"\0" in data or any(silent in lower for silent in SILENT):
+        tree.strip_tags([silent[1:].decode() for silent in SILENT], recursive=True)
     body, head, root = tree.body, tree.head, tree.root
     title = head.css_first("title") if head is not None else None
     base = head.css_first("base[href]") if head is not None else None
