@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import sqrt
+from zlib import crc32
 
 from curate.episodes.pool import normal
 from curate.schema import Episode, Shot
@@ -69,6 +70,30 @@ def right_option(shot: Shot) -> int:
 def positives(episode: Episode) -> list[int]:
     """Positions of the positive demonstrations."""
     return [at for at, shot in enumerate(episode.demonstrations) if shot.role == "positive"]
+
+
+def label_prior(asked: Sequence[tuple[str, str, tuple[str, ...]]]) -> float:
+    """Credit over (episode id, right label, options) for taking the option that is right most often elsewhere.
+
+    How often an option is right is counted on one half of the episodes and used on the other, both ways; halves go
+    by a hash of the id. Where labels are balanced exactly, the halves lean against each other and the credit
+    falls below chance, which no model can use on other episodes.
+    """
+    halves: tuple[list[tuple[str, tuple[str, ...]]], ...] = ([], [])
+    for name, label, options in asked:
+        halves[crc32(name.encode()) & 1].append((label, options))
+    return _credit(*halves) + _credit(*halves[::-1])
+
+
+def _credit(known: list[tuple[str, tuple[str, ...]]], asked: list[tuple[str, tuple[str, ...]]]) -> float:
+    wins = Counter(label for label, _ in known)
+    seen = Counter(option for _, options in known for option in options)
+    credit = 0.0
+    for label, options in asked:
+        shares = {option: (wins[option] + 1 / len(options)) / (seen[option] + 1) for option in options}
+        best = [option for option, share in shares.items() if share >= max(shares.values()) - 1e-9]
+        credit += (label in best) / len(best)
+    return credit
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import numpy as np
 
 from curate.episodes.arrange import Taken, compatible, counts_of_slots, slots_of_groups
 from curate.episodes.balance import design
+from curate.episodes.dealing import deal
 from curate.episodes.dice import Dice, Floats, Ints
 from curate.episodes.drafts import Cell, Drafts
 from curate.episodes.formats import FORMATS
@@ -110,7 +111,11 @@ class Composer:
         offered = task.selector.concepts(task.scene, wanted)
         sizes = task.scene.stock.by_concept.size_of(offered)
         offered = np.where(sizes >= max(task.each, self.settings.min_concept_size), offered, -1)
-        return compatible(self.pool, self.pool.concepts[task.scene.queries], offered, wanted)
+        own = self.pool.concepts[task.scene.queries]
+        if task.cell.plan.answers == "balanced":
+            dealt = deal(self.pool, own, offered, task.cell.ways - 1, task.scene.dice)
+            offered = np.concatenate([dealt, offered], axis=1)
+        return compatible(self.pool, own, offered, wanted)
 
     def _by_answer(self, task: Task) -> tuple[Drafts, Ints]:
         """Two groups: demonstrations with the query's answer, which stand at each position as often as chance has it,

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from curate.engine import StageManifest
-from curate.episodes.baselines import RULES, answer_of, label_of, positives, right_option, wilson
+from curate.episodes.baselines import RULES, answer_of, label_of, label_prior, positives, right_option, wilson
 from curate.episodes.leaks import Leaks
 from curate.episodes.settings import LintSettings
 from curate.errors import QualityError
@@ -28,7 +28,7 @@ Key = tuple[str, int, int]
 class Score:
     """One rule on one cell."""
 
-    rule: str  # constant, copy-first, copy-last, copy-nearest, majority
+    rule: str  # constant, label-prior, copy-first, copy-last, copy-nearest, majority
     copies: str  # what is copied: answer or label
     accuracy: float
     low: float
@@ -113,7 +113,7 @@ def check_lint(report: LintReport) -> None:
 
 def _shortcuts(cells: list[CellReport], settings: LintSettings) -> list[str]:
     return [
-        f"{cell.format}, {cell.shots} shots, {cell.ways or 'no'} options: {score.rule} of the {score.copies} is right in"
+        f"{cell.format}, {cell.shots} shots, {cell.ways or 'no'} options: {score.rule} ({score.copies}) is right in"
         f" {score.accuracy:.1%} [{score.low:.1%}, {score.high:.1%}] where chance is {cell.chance:.1%} + {settings.margin:.1%}"
         for cell in cells
         for score in cell.scores
@@ -132,6 +132,7 @@ class _Tally:
     options: Counter[int] = field(default_factory=Counter)
     positions: Counter[int] = field(default_factory=Counter)
     design: Counter[tuple[int, int, int]] = field(default_factory=Counter)
+    asked: list[tuple[str, str, tuple[str, ...]]] = field(default_factory=list)
 
     def add(self, episode: Episode) -> None:
         """Takes in one episode."""
@@ -141,6 +142,7 @@ class _Tally:
         if episode.query.options:
             right, stands = right_option(episode.query), positives(episode)
             self.options[right] += 1
+            self.asked.append((episode.id, episode.query.label, episode.query.options))
             self.positions.update(stands)
             if stands:
                 self.design[right, stands[0], right_option(episode.demonstrations[stands[0]])] += 1
@@ -160,6 +162,9 @@ class _Tally:
         most = max(self.options.values() if ways else self.answers.values())
         chance = 1 / ways if ways else most / self.episodes
         scores = [self._scored("constant", "answer", most, self.episodes, chance, bool(ways), settings)]
+        if ways:
+            credit = label_prior(self.asked)
+            scores.append(self._scored("label-prior", "label", credit, self.episodes, chance, True, settings))
         for (name, copies), applied in sorted(self.applied.items()):
             credit, judged = self.credit[name, copies], is_judged(form, name, copies)
             scores.append(self._scored(name, copies, credit, applied, chance, judged, settings))

@@ -43,7 +43,8 @@ class Plan(Settings):
     labels: Literal["real", "pseudo"] = "real"
     """Classification: class names, or made-up words that only the demonstrations define."""
     answers: Literal["balanced", "free"] = "balanced"
-    """Open QA and captions: demonstrations share the query's answer as often as chance has it, or as it comes."""
+    """balanced: no label is right more often than another, and in open QA and captions demonstrations share the query's
+    answer as often as chance has it. free: distractors and answers come as the selector ranks them."""
     share: float = Field(default=1.0, gt=0.0)
     """Weight of this plan among those a query is fit for."""
 
@@ -96,8 +97,8 @@ class EpisodeSettings(Settings):
     """Concepts with fewer demonstrations give no options."""
     max_images: int = Field(default=8, ge=1, le=64)
     """Demonstrations with more images are not used."""
-    partition: int = Field(default=512, ge=1)
-    """Queries in a part; options and positions are balanced within each part."""
+    partition: int = Field(default=2048, ge=1)
+    """Queries in a part; options, positions and distractors are balanced within each part."""
     templates: str = Field(default="", exclude=True)
     """Folder with FORMAT.yaml files that replace the built-in wordings; what they say is hashed, not where they lie."""
 

@@ -15,6 +15,17 @@ Margin = Annotated[
 ]
 
 
+RULES = {
+    "constant": "const",
+    "label-prior": "prior",
+    "copy-first": "first",
+    "copy-last": "last",
+    "majority": "major",
+    "copy-nearest": "near",
+}
+"""Rules and what the table calls them."""
+
+
 def register(app: typer.Typer) -> None:
     """Adds the command."""
     app.command("lint-episodes")(lint_episodes)
@@ -23,8 +34,9 @@ def register(app: typer.Typer) -> None:
 def lint_episodes(run: RunDir, margin: Margin = 0.05, as_json: AsJson = False) -> None:
     """Score blind shortcuts on built episodes, and look for leaks and duplicates.
 
-    Constant answers, copying the first, last or nearest demonstration and the majority of demonstrations are held
-    against chance, for each format, number of shots and number of options. Writes RUN/episodes/lint.json.
+    Constant answers, the label that is mostly right, copying the first, last or nearest demonstration and the majority
+    of demonstrations are held against chance, for each format, number of shots and number of options. Writes
+    RUN/episodes/lint.json.
     Exit 3 where a shortcut, a leak or a duplicate is over its bound.
 
     Example:
@@ -43,21 +55,23 @@ def lint_episodes(run: RunDir, margin: Margin = 0.05, as_json: AsJson = False) -
 
 
 def show_lint(report: "LintReport") -> None:
-    """The report as a table for people."""
+    """The report as tables for people; percentages, ! where a rule fails."""
     rows = [
-        (f"{cell.format}", cell.shots, cell.ways or "-", f"{cell.episodes:,}", f"{cell.chance:.1%}", *_scores(cell.scores))
+        (f"{cell.format} {copies}", cell.shots, cell.ways or "-", f"{cell.episodes:,}", f"{cell.chance:.0%}", *scores)
         for cell in report.cells
+        for copies, scores in _lines(cell.scores)
     ]
-    head = ("format", "shots", "options", "episodes", "chance", "constant", "copy-first", "copy-last", "majority", "nearest")
-    table(f"shortcuts in {report.episodes:,} episodes (copying the answer / the label; ! fails)", head, rows)
+    head = ("what is copied", "shots", "of", "n", "chance", *RULES.values())
+    table(f"right answers without a look at the picture, {report.episodes:,} episodes", head, rows)
     counts = [(what.replace("_", " "), f"{count:,}") for what, count in {**report.leaks, **report.duplicates}.items()]
     table("leaks and duplicates", ("", "episodes"), counts)
 
 
-def _scores(scores: "list[Score]") -> list[str]:
-    """One cell a rule: accuracy of copying the answer / the label, where they differ."""
-    said: dict[str, list[str]] = {}
-    for score in scores:
-        said.setdefault(score.rule, []).append(f"{score.accuracy:.1%}{'' if score.passed else '!'}")
-    rules = ("constant", "copy-first", "copy-last", "majority", "copy-nearest")
-    return [" / ".join(said.get(rule, ["-"])) for rule in rules]
+def _lines(scores: "list[Score]") -> list[tuple[str, list[str]]]:
+    """A line for answers, and one for the labels they stand for where these differ."""
+    lines = []
+    for copies in ("answer", "label"):
+        said = {s.rule: f"{s.accuracy:.0%}{'' if s.passed else '!'}" for s in scores if s.copies == copies}
+        if said:
+            lines.append((copies, [said.get(rule, "") for rule in RULES]))
+    return lines

@@ -73,7 +73,7 @@ def violations(episode: Episode, demos: dict[str, Demonstration], vectors: dict[
     return found
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(drawn=people, vectors=st.booleans(), seed=st.integers(0, 5))
 def test_no_episode_violates_the_guard(made: Any, drawn: list[Any], vectors: bool, seed: int) -> None:
     pool, demos, known = pool_of(made, drawn, vectors)

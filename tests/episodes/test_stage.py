@@ -186,5 +186,5 @@ def test_the_command_fails_where_a_shortcut_is_over_the_margin(here: Run) -> Non
     build_episodes(here, EpisodeSettings(episodes=plans))
     result = CliRunner().invoke(app, ["lint-episodes", here.root.uri])
     assert isinstance(result.exception, QualityError)
-    assert "majority of the answer" in str(result.exception) or "copy-" in str(result.exception)
+    assert "majority (answer)" in str(result.exception) or "copy-" in str(result.exception)
     assert CliRunner().invoke(app, ["lint-episodes", here.root.uri, "--margin", "1"]).exit_code == 0
