@@ -183,20 +183,24 @@ class Axis:
 
 def forest(rows: Sequence[Whisker], axis: Axis) -> Markup:
     """Intervals of accuracy minus chance under one another, on an axis that several forests share."""
-    tall = LINE * len(rows) + 10
+    tall = max(40, LINE * len(rows) + 10)
+    first = (tall - LINE * (len(rows) - 1)) / 2
     line = Markup('<line class="{}" x1="{}%" x2="{}%" y2="{}"/>')
     back = [line.format("grid", axis.x(t.at), axis.x(t.at), tall) for t in axis.ticks]
     back += [line.format("mark", axis.x(m), axis.x(m), tall) for m in axis.marks]
     back.append(line.format("chance", axis.x(0), axis.x(0), tall))
-    shape = Markup(
-        '<g class="{0}"><title>{1}</title><line class="interval {0}" x1="{2}%" x2="{3}%" y1="{5}" y2="{5}"/>'
-        '<circle class="dot {0}" cx="{4}%" cy="{5}" r="2.75"/></g>'
-    )
-    drawn = []
-    for place, row in enumerate(rows):
-        low, high, share = (axis.x(value - row.chance) for value in (row.low, row.high, row.share))
-        drawn.append(shape.format(_kind(row), row.title, low, high, share, 8 + LINE * place))
+    drawn = [_interval(row, axis, number(first + LINE * place)) for place, row in enumerate(rows)]
     return _svg("forest", tall, f"{len(rows)} intervals of accuracy minus chance", Markup("").join(back + drawn))
+
+
+def _interval(row: Whisker, axis: Axis, y: str) -> Markup:
+    """An interval, cut at the axis's ends, and its dot where that lies between them."""
+    line = Markup('<line class="interval {0}" x1="{1}%" x2="{2}%" y1="{3}" y2="{3}"/>')
+    drawn = line.format(_kind(row), axis.x(row.low - row.chance), axis.x(row.high - row.chance), y)
+    share = row.share - row.chance
+    if axis.low <= share <= axis.high:
+        drawn += Markup('<circle class="dot {}" cx="{}%" cy="{}" r="2.75"/>').format(_kind(row), axis.x(share), y)
+    return Markup("<g><title>{}</title>{}</g>").format(row.title, drawn)
 
 
 def forest_axis(axis: Axis, label: str) -> Markup:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from markupsafe import Markup
@@ -53,6 +53,8 @@ def similarity_plot(found: Survey, limit: float | None) -> Plot | None:
         return None
     first, last, step = _occupied(total)
     columns = [_cosine_column(series, roles, start, step) for start in range(first, last, step)]
+    if limit is not None and found.highest_cosine <= limit:
+        columns = [_cut_at(limit, column) for column in columns]
     marks = [Tick(limit, f"guard {limit:g}")] if limit is not None else []
     picture = histogram(columns, _cosine_ticks(first, last), "cosine to the query", "demonstrations", marks)
     note = f"{sum(total):,} demonstrations, median cosine {quantile(total, 0.5):.2f}."
@@ -80,6 +82,11 @@ def _cosine_column(series: Sequence[Sequence[int]], roles: Sequence[str], start:
     shown = ", ".join(f"{count:,} {words(role)}" for count, role in zip(counts, roles, strict=True) if count)
     left, right = _value(start), _value(start + step)
     return Column(left, right, counts, f"{left:.2f} to {right:.2f}: {shown}")
+
+
+def _cut_at(limit: float, column: Column) -> Column:
+    """A column that the limit crosses ends there when nothing lies beyond, so that it does not seem to."""
+    return replace(column, right=limit) if column.left < limit < column.right else column
 
 
 def _cosine_ticks(first: int, last: int) -> list[Tick]:

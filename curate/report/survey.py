@@ -49,6 +49,7 @@ class Survey:
     counts: dict[str, Counter[str]] = field(default_factory=lambda: {kind: Counter() for kind in COUNTED})
     shots: Counter[tuple[str, int]] = field(default_factory=Counter)  # (format, shots) -> episodes
     cosines: "dict[tuple[str, str], np.ndarray[Any, Any]]" = field(default_factory=dict)  # (selector, role) -> int64 [BINS]
+    highest_cosine: float = -1.0
     without_similarity: int = 0  # demonstrations
     strata: dict[Stratum, list[Place]] = field(default_factory=dict)
 
@@ -114,6 +115,7 @@ def _count_cosines(found: Survey, table: "pa.Table") -> None:
     cosines = pc.struct_field(turns, "similarity").to_numpy().astype(np.float64)
     known = np.isfinite(cosines)
     found.without_similarity += int((~known).sum())
+    found.highest_cosine = max([found.highest_cosine, *cosines[known].max(initial=-1.0, keepdims=True).tolist()])
     bins = np.clip(np.floor((cosines[known] + 1 + 1e-9) / BIN), 0, BINS - 1).astype(np.int64)
     selectors = np.asarray(pc.take(table["selector"], of_row).to_pylist(), dtype=object)[known]
     roles = np.asarray(pc.struct_field(turns, "role").to_pylist(), dtype=object)[known]

@@ -21,6 +21,7 @@ LINT = "lint.json"
 RULES = ("constant", "copy-first", "copy-last", "majority", "copy-nearest")
 MOST_ROWS = 100
 MOST_FAULTS = 20
+FURTHEST_BELOW = -0.2
 
 
 @dataclass(frozen=True)
@@ -148,13 +149,13 @@ def _row(cell: Mapping[str, Any], chance: float, copies: str, scores: Sequence[M
 
 
 def _axis(rows: Sequence[Row], margin: float | None) -> Axis:
-    """From a tenth below chance to a tenth above it, or as far as the intervals reach, in whole tenths."""
+    """As far as the intervals reach, in whole tenths; below chance only a little, since nothing is judged there."""
     scores = [score.whisker for row in rows for score in row.scores if score]
-    low = min([-0.1, *(math.floor(10 * (s.low - s.chance)) / 10 for s in scores)])
+    low = max(FURTHEST_BELOW, min([-0.1, *(math.floor(10 * (s.low - s.chance)) / 10 for s in scores)]))
     high = max([0.1, *(math.ceil(10 * (s.high - s.chance)) / 10 for s in scores)])
     step = 0.05 if high - low <= 0.4 else 0.1 if high - low <= 0.7 else 0.2
     places = [place * step for place in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
-    ticks = [Tick(place, f"{100 * place:+.0f}" if abs(place) > 1e-9 else "chance") for place in places]
+    ticks = [Tick(place, _signed(100 * place, 0) if abs(place) > 1e-9 else "chance") for place in places]
     return Axis(low, high, ticks, [] if margin is None else [margin])
 
 
@@ -170,7 +171,11 @@ def _bands(rows: Sequence[Row], axis: Axis) -> list[Band]:
 def _band(rule: str, copies: str, whiskers: Sequence[Whisker], axis: Axis) -> Band:
     furthest = max(w.share - w.chance for w in whiskers)
     judged, failed = any(w.judged for w in whiskers), sum(w.failed for w in whiskers)
-    return Band(rule, copies, len(whiskers), judged, failed, f"{100 * furthest:+.1f}", forest(whiskers, axis))
+    return Band(rule, copies, len(whiskers), judged, failed, _signed(100 * furthest, 1), forest(whiskers, axis))
+
+
+def _signed(points: float, digits: int) -> str:
+    return f"{points:+.{digits}f}".replace("-", "−")
 
 
 def _score(score: Mapping[str, Any], chance: float, kind: str) -> Score | None:

@@ -5,7 +5,20 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate.report.charts import HEIGHT, Column, Tick, Whisker, compact, histogram, nice_ticks, number, share_bar, whisker
+from curate.report.charts import (
+    HEIGHT,
+    Axis,
+    Column,
+    Tick,
+    Whisker,
+    compact,
+    forest,
+    histogram,
+    nice_ticks,
+    number,
+    share_bar,
+    whisker,
+)
 
 
 @given(st.floats(0, 1e12))
@@ -40,3 +53,13 @@ def test_coordinates_are_short_and_never_in_powers_of_ten(value: float) -> None:
 
 def test_axis_labels_are_short() -> None:
     assert [compact(v) for v in (0, 250, 1000, 12_500, 2e6)] == ["0", "250", "1k", "12.5k", "2M"]
+
+
+def test_intervals_stand_at_their_distance_from_chance_and_are_cut_at_the_ends() -> None:
+    axis = Axis(-0.2, 0.2, [], [0.05])
+    near = Whisker(0.55, 0.5, 0.6, 0.5, True, False, "near")
+    far = Whisker(0.0, 0.0, 0.35, 0.5, True, True, "far")
+    drawn = forest([near, far], axis)
+    lines = re.findall(r'class="interval ?(\w*)" x1="([\d.]+)%" x2="([\d.]+)%"', drawn)
+    assert lines == [("", "50", "75"), ("bad", "0", "12.5")]
+    assert re.findall(r'class="dot ?\w*" cx="([\d.]+)%"', drawn) == ["62.5"]

@@ -1,7 +1,10 @@
 """One pass counts all episodes and picks an even sample, whatever the parts."""
 
 import dataclasses
+import importlib
 import math
+import re
+import weakref
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +18,8 @@ from curate.layout import Run
 from curate.report import ReportSettings
 from curate.report.plots import quantile, shots_plot, similarity_plot
 from curate.report.survey import BIN, BINS, chosen, episodes_at, survey
+
+survey_module = importlib.import_module("curate.report.survey")
 
 
 def ids(run: Run, settings: ReportSettings) -> list[str]:
@@ -71,3 +76,32 @@ def test_a_quantile_lies_in_an_occupied_bin(counts: list[int], share: float) -> 
     value = quantile(counts, share)
     bins = [i for i, count in enumerate(counts) if count]
     assert any(-1 + i * BIN - 1e-6 <= value <= -1 + (i + 1) * BIN + 1e-6 for i in bins)
+
+
+def test_one_part_is_in_memory_at_a_time(whole_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    most, read, made = 0, survey_module._episodes, list[weakref.ref[Any]]()
+
+    def watched(run: Run, name: str) -> Any:
+        nonlocal most
+        most = max(most, sum(table() is not None for table in made))
+        table = read(run, name)
+        made.append(weakref.ref(table))
+        return table
+
+    monkeypatch.setattr(survey_module, "_episodes", watched)
+    ids(whole_run, ReportSettings())
+    assert most == 1  # the part before, until its name is taken by the next
+
+
+def test_a_column_ends_at_the_guard_unless_something_lies_beyond(maker: Any) -> None:
+    for number, highest in enumerate((0.965, 0.975)):
+        turns = tuple(maker.shot(i, "open_qa", "x", "support", similarity=s) for i, s in enumerate((0.9, highest)))
+        found = survey(maker.build([maker.episode(number, demonstrations=turns)]), ReportSettings())
+        plot = similarity_plot(found, 0.97)
+        assert plot
+        right = [
+            float(x) + float(wide) for x, wide in re.findall(r'<rect class="s0" x="([\d.]+)%" width="([\d.]+)%"', plot.picture)
+        ]
+        mark = re.search(r'class="mark" x1="([\d.]+)%"', plot.picture)
+        assert mark
+        assert (right[-1] > float(mark[1])) == (highest > 0.97)
