@@ -58,7 +58,7 @@ def search(
     if as_json:
         answer([dataclasses.asdict(hit) for hit in hits])
         return
-    rows = [_row(hit, run) for hit in hits]
+    rows = [_row(hit) for hit in hits]
     table("Nearest demonstrations", ("similarity", "id", "concept", "answer", "image"), rows, left=5)
 
 
@@ -77,9 +77,8 @@ def _ask(searcher: "Searcher", image: Path | None, text: str | None, demonstrati
     return searcher.by_image(data, count)
 
 
-def _row(hit: "Hit", run: str) -> tuple[str, ...]:
-    """One line of the table; a long answer is cut."""
+def _row(hit: "Hit") -> tuple[str, ...]:
+    """One line of the table; a long answer is cut, and the picture's path is the one inside the run."""
     said = " ".join(hit.answer.split())
     said = said if len(said) <= 60 else said[:59] + "…"
-    place = f"{run.rstrip('/')}/{hit.image}" if hit.image else ""
-    return (f"{hit.similarity:.4f}", hit.id, hit.concepts[0] if hit.concepts else "", said, place)
+    return (f"{hit.similarity:.4f}", hit.id, hit.concepts[0] if hit.concepts else "", said, hit.image)
