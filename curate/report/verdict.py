@@ -18,7 +18,11 @@ from curate.report.wording import short, words
 from curate.storage import Folder
 
 LINT = "lint.json"
-RULES = ("constant", "copy-first", "copy-last", "majority", "copy-nearest")
+RULES = ("constant", "label-prior", "copy-first", "copy-last", "majority", "copy-nearest")
+"""The linter's rules in the order shown; others that the file has come after them."""
+
+SAID = {"constant": "always the same answer", "label-prior": "the option that is right most often"}
+MOST_RULES = 10
 MOST_ROWS = 100
 MOST_FAULTS = 20
 FURTHEST_BELOW = -0.2
@@ -51,7 +55,7 @@ class Band:
     """All kinds of episodes under one rule and one thing to copy."""
 
     rule: str
-    copies: str
+    says: str
     kinds: int
     judged: bool
     failed: int
@@ -92,7 +96,8 @@ def verdict(episodes: Folder) -> Verdict | None:
     if data is None:
         return None
     cells = [cell for cell in _list(data.get("cells")) if isinstance(cell, Mapping)]
-    rows = [row for cell in cells for row in _rows(cell)]
+    rules = _rules(cells)
+    rows = [row for cell in cells for row in _rows(cell, rules)]
     faults = [short(str(fault), 500) for fault in _list(data.get("failures"))]
     passed = data.get("passed")
     settings = data.get("settings")
@@ -100,8 +105,8 @@ def verdict(episodes: Folder) -> Verdict | None:
     return Verdict(
         passed=passed if isinstance(passed, bool) else None,
         stale=_is_stale(episodes, data.get("built")),
-        rules=RULES,
-        bands=_bands(rows, axis),
+        rules=rules,
+        bands=_bands(rows, rules, axis),
         axis=forest_axis(axis, "accuracy minus chance, percentage points"),
         rows=rows[:MOST_ROWS],
         more=max(0, len(rows) - MOST_ROWS),
@@ -131,21 +136,31 @@ def _is_stale(episodes: Folder, built: Any) -> bool:
         return True
 
 
-def _rows(cell: Mapping[str, Any]) -> list[Row]:
+def _rules(cells: Sequence[Mapping[str, Any]]) -> list[str]:
+    there = {str(score.get("rule", "")) for cell in cells for score in _scores(cell)}
+    return [rule for rule in (*RULES, *sorted(there - set(RULES))) if rule in there][:MOST_RULES]
+
+
+def _scores(cell: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [score for score in _list(cell.get("scores")) if isinstance(score, Mapping)]
+
+
+def _rows(cell: Mapping[str, Any], rules: Sequence[str]) -> list[Row]:
     chance = figure(cell.get("chance"))
-    scores = [score for score in _list(cell.get("scores")) if isinstance(score, Mapping)]
+    scores = _scores(cell)
     if chance is None:
         return []
     kinds = sorted({str(score.get("copies", "")) for score in scores})
-    return [_row(cell, chance, kind, [s for s in scores if str(s.get("copies", "")) == kind]) for kind in kinds]
+    return [_row(cell, chance, kind, rules) for kind in kinds]
 
 
-def _row(cell: Mapping[str, Any], chance: float, copies: str, scores: Sequence[Mapping[str, Any]]) -> Row:
+def _row(cell: Mapping[str, Any], chance: float, copies: str, rules: Sequence[str]) -> Row:
+    scores = [score for score in _scores(cell) if str(score.get("copies", "")) == copies]
     shots, ways, episodes = (whole(cell.get(name)) for name in ("shots", "ways", "episodes"))
     form = words(str(cell.get("format", "")))
     kind = f"{form}, {shots} shots" + ("" if ways == "0" else f", {ways} options")
     by_rule = {str(score.get("rule")): _score(score, chance, kind) for score in scores}
-    return Row(form, shots, "–" if ways == "0" else ways, copies, episodes, chance, [by_rule.get(rule) for rule in RULES])
+    return Row(form, shots, "–" if ways == "0" else ways, copies, episodes, chance, [by_rule.get(rule) for rule in rules])
 
 
 def _axis(rows: Sequence[Row], margin: float | None) -> Axis:
@@ -159,19 +174,20 @@ def _axis(rows: Sequence[Row], margin: float | None) -> Axis:
     return Axis(low, high, ticks, [] if margin is None else [margin])
 
 
-def _bands(rows: Sequence[Row], axis: Axis) -> list[Band]:
+def _bands(rows: Sequence[Row], rules: Sequence[str], axis: Axis) -> list[Band]:
     found: dict[tuple[int, str], list[Whisker]] = {}
     for row in rows:
         for place, score in enumerate(row.scores):
             if score:
                 found.setdefault((place, row.copies), []).append(score.whisker)
-    return [_band(RULES[place], copies, found[place, copies], axis) for place, copies in sorted(found)]
+    return [_band(rules[place], copies, found[place, copies], axis) for place, copies in sorted(found)]
 
 
 def _band(rule: str, copies: str, whiskers: Sequence[Whisker], axis: Axis) -> Band:
     furthest = max(w.share - w.chance for w in whiskers)
     judged, failed = any(w.judged for w in whiskers), sum(w.failed for w in whiskers)
-    return Band(rule, copies, len(whiskers), judged, failed, _signed(100 * furthest, 1), forest(whiskers, axis))
+    says = SAID.get(rule, f"of the {copies}")
+    return Band(rule, says, len(whiskers), judged, failed, _signed(100 * furthest, 1), forest(whiskers, axis))
 
 
 def _signed(points: float, digits: int) -> str:

@@ -57,6 +57,22 @@ def test_linter_stands_beside_chance_and_a_shortcut_is_named(whole_run: Run) -> 
     assert "29 / 31" in text
 
 
+def test_a_rule_that_the_page_does_not_know_is_shown_all_the_same(maker: Any) -> None:
+    score = {"rule": "sorcery", "copies": "label", "accuracy": 0.9, "low": 0.8, "high": 0.95, "judged": True, "passed": False}
+    cell = {
+        "format": "open_qa",
+        "shots": 1,
+        "ways": 0,
+        "episodes": 9,
+        "chance": 0.5,
+        "scores": [score, {**score, "rule": "constant"}],
+    }
+    maker.build([maker.episode(1)]).episodes.write("lint.json", json.dumps({"cells": [cell]}).encode())
+    text = text_of(make_report(maker.run).html)
+    assert "sorcery of the label" in text
+    assert text.index("constant always the same") < text.index("sorcery of the label")
+
+
 def test_equal_runs_give_equal_bytes_wherever_they_lie(whole_run: Run, tmp_path: Path) -> None:
     shutil.copytree(whole_run.root.local(), tmp_path / "elsewhere")
     first, second = write_report(whole_run), write_report(Run.at(tmp_path / "elsewhere"))
