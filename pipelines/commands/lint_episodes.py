@@ -8,7 +8,7 @@ from pipelines.console import answer, table
 from pipelines.options import AsJson, RunDir
 
 if TYPE_CHECKING:
-    from curate.episodes.lint import LintReport, Score
+    from curate.episodes.lint import CellReport, LintReport
 
 Margin = Annotated[
     float, typer.Option("--margin", min=0.0, max=1.0, help="How far above chance a shortcut's interval may begin.")
@@ -55,23 +55,20 @@ def lint_episodes(run: RunDir, margin: Margin = 0.05, as_json: AsJson = False) -
 
 
 def show_lint(report: "LintReport") -> None:
-    """The report as tables for people; percentages, ! where a rule fails."""
-    rows = [
-        (f"{cell.format} {copies}", cell.shots, cell.ways or "-", f"{cell.episodes:,}", f"{cell.chance:.0%}", *scores)
-        for cell in report.cells
-        for copies, scores in _lines(cell.scores)
-    ]
-    head = ("what is copied", "shots", "of", "n", "chance", *RULES.values())
-    table(f"right answers without a look at the picture, {report.episodes:,} episodes", head, rows)
+    """The report as tables for people; ! where a rule fails."""
+    rows = [row for cell in report.cells for row in _rows(cell)]
+    head = ("shots/options", "n", "%", *RULES.values())
+    table(f"percent right without a look at the picture, {report.episodes:,} episodes; chance stands under %", head, rows)
     counts = [(what.replace("_", " "), f"{count:,}") for what, count in {**report.leaks, **report.duplicates}.items()]
     table("leaks and duplicates", ("", "episodes"), counts)
 
 
-def _lines(scores: "list[Score]") -> list[tuple[str, list[str]]]:
-    """A line for answers, and one for the labels they stand for where these differ."""
-    lines = []
+def _rows(cell: "CellReport") -> list[tuple[str, ...]]:
+    """A line for copied answers, and one for the labels they stand for where a rule reads those."""
+    rows = []
     for copies in ("answer", "label"):
-        said = {s.rule: f"{s.accuracy:.0%}{'' if s.passed else '!'}" for s in scores if s.copies == copies}
+        said = {s.rule: f"{100 * s.accuracy:.0f}{'' if s.passed else '!'}" for s in cell.scores if s.copies == copies}
+        name = f"{cell.format} {cell.shots}/{cell.ways or '-'}" if copies == "answer" else "  labels"
         if said:
-            lines.append((copies, [said.get(rule, "") for rule in RULES]))
-    return lines
+            rows.append((name, str(cell.episodes), f"{100 * cell.chance:.0f}", *(said.get(rule, "") for rule in RULES)))
+    return rows
