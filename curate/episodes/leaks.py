@@ -50,13 +50,21 @@ class Leaks:
             for other in others:
                 if one.ref == other.ref:
                     return True
-                if self._bits is not None and (int(one.phash, 16) ^ int(other.phash, 16)).bit_count() <= self._bits:
+                if self._bits is not None and _distance(one, other) <= self._bits:
                     return True
         return False
+
+
+def _distance(one: Image, other: Image) -> int:
+    """Perceptual-hash bits between two images; all of them where a hash cannot be read."""
+    try:
+        return (int(one.phash, 16) ^ int(other.phash, 16)).bit_count()
+    except ValueError:
+        return 64
 
 
 def _signature(episode: Episode) -> tuple[object, ...]:
     """Equal for episodes that ask the same of the same demonstrations, whatever their order."""
     shots = tuple(sorted(shot.demonstration_id for shot in episode.demonstrations))
     options = tuple(sorted(episode.query.options))
-    return (episode.format, episode.selector, options, episode.query.demonstration_id, shots)
+    return (episode.format, options, episode.query.demonstration_id, shots)

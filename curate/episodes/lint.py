@@ -164,7 +164,8 @@ class _Tally:
         scores = [self._scored("constant", "answer", most, self.episodes, chance, bool(ways), settings)]
         if ways:
             credit = label_prior(self.asked)
-            scores.append(self._scored("label-prior", "label", credit, self.episodes, chance, True, settings))
+            copied = "label" if _has_letters(form) else "answer"
+            scores.append(self._scored("label-prior", copied, credit, self.episodes, chance, True, settings))
         for (name, copies), applied in sorted(self.applied.items()):
             credit, judged = self.credit[name, copies], is_judged(form, name, copies)
             scores.append(self._scored(name, copies, credit, applied, chance, judged, settings))

@@ -63,10 +63,12 @@ class Builder:
         part.saw(len(items))
         chosen = assign(self.fits[queries], self.cells, Dice.of(self.settings.seed, "episodes.cell", items))
         self._note_unfit(items, queries, chosen, part)
-        guard, tables, places = Guard(self.pool, self.settings.guard), [], []
+        guard, seen = Guard(self.pool, self.settings.guard), set[tuple[object, ...]]()
+        tables, places = [], []
         for at in np.unique(chosen[chosen >= 0]).tolist():
             mine = np.flatnonzero(chosen == at)
-            table, kept = self._cell(self.cells[at], queries[mine], [items[i] for i in mine.tolist()], guard, part)
+            names = [items[i] for i in mine.tolist()]
+            table, kept = self._cell(self.cells[at], queries[mine], names, guard, seen, part)
             tables.append(table)
             places.append(mine[kept])
         self._tally(guard, part)
@@ -77,13 +79,15 @@ class Builder:
         ids, variants = self.pool.ids, range(self.settings.per_query)
         return [f"{ids[row]}#{v}" for row in rows.tolist() for v in variants], np.repeat(rows, len(variants))
 
-    def _cell(self, cell: Cell, rows: Ints, items: list[str], guard: Guard, part: PartWriter) -> "tuple[pa.Table, Ints]":
+    def _cell(
+        self, cell: Cell, rows: Ints, items: list[str], guard: Guard, seen: set[tuple[object, ...]], part: PartWriter
+    ) -> "tuple[pa.Table, Ints]":
         drafts, kept = self.composer.compose(cell, rows, items, self._neighbours(cell, rows), guard, items[0])
         lost = np.ones(len(rows), dtype=bool)
         lost[kept] = False
         for at in np.flatnonzero(lost).tolist():
             part.drop(items[at], "too_few_demonstrations", cell.name)
-        fresh = self._fresh(drafts, part)
+        fresh = self._fresh(drafts, seen, part)
         drafts = drafts.at(fresh)
         part.tally("cell", cell.name, len(drafts))
         return self.scribe.table(drafts, FORMATS.get(cell.plan.format).write(drafts, self.wording)), kept[fresh]
@@ -94,13 +98,14 @@ class Builder:
         assert self.search is not None, "no search over vectors"
         return self.search.nearest(rows, self.settings.neighbours)
 
-    def _fresh(self, drafts: Drafts, part: PartWriter) -> Ints:
-        """Drafts that do not repeat another variant of the same query."""
+    def _fresh(self, drafts: Drafts, seen: set[tuple[object, ...]], part: PartWriter) -> Ints:
+        """Drafts that do not repeat, in whatever order, another variant of the same query."""
         if self.settings.per_query == 1:
             return np.arange(len(drafts))
-        seen, fresh = set[tuple[int, ...]](), []
+        fresh, plan = [], drafts.cell.plan
         for at, (rows, concepts) in enumerate(zip(drafts.rows.tolist(), drafts.concepts.tolist(), strict=True)):
-            if (key := (rows[-1], *sorted(rows[:-1]), *sorted(concepts))) in seen:
+            key = (plan.format, plan.labels, rows[-1], *sorted(rows[:-1]), None, *sorted(concepts))
+            if key in seen:
                 part.drop(drafts.items[at], "duplicate_episode", drafts.cell.name)
             else:
                 fresh.append(at)

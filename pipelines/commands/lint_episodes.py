@@ -58,7 +58,7 @@ def show_lint(report: "LintReport") -> None:
     """The report as tables for people; ! where a rule fails."""
     rows = [row for cell in report.cells for row in _rows(cell)]
     head = ("shots/options", "n", "%", *RULES.values())
-    table(f"percent right without a look at the picture, {report.episodes:,} episodes; chance stands under %", head, rows)
+    table(f"percent right without a look, {report.episodes:,} episodes (chance: %)", head, rows)
     counts = [(what.replace("_", " "), f"{count:,}") for what, count in {**report.leaks, **report.duplicates}.items()]
     table("leaks and duplicates", ("", "episodes"), counts)
 

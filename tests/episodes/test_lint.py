@@ -124,6 +124,12 @@ def test_duplicates_are_found(sound: list[Episode]) -> None:
     assert not lint([twice]).passed
 
 
+def test_a_hash_that_cannot_be_read_is_no_crash(sound: list[Episode]) -> None:
+    e = next(e for e in sound if e.demonstrations)
+    odd = replace(e.query, images=(replace(e.query.images[0], phash="?"),))
+    assert lint([replace(e, query=odd)]).leaks["same_image"] == 0
+
+
 def test_a_shared_answer_among_open_demonstrations_is_found(made: Any) -> None:
     plan = Plan(format="open_qa", selector="rices", shots=[4], answers="free")
     report = lint(made.build(made.make_pool(600), EpisodeSettings(episodes=[plan])))

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from curate.episodes import EpisodeSettings, Plan
+from curate.episodes import EpisodeSettings, Plan, lint
 from curate.schema import Episode
 
 
@@ -92,6 +92,16 @@ def test_where_there_is_but_one_choice_it_is_made_once(made: Any) -> None:
     found = made.build(made.make_pool(100), EpisodeSettings(episodes=plans, per_query=3), ear)
     assert len(found) == 100
     assert Counter(reason for _, reason in ear.dropped) == {"duplicate_episode": 200}
+
+
+def test_plans_that_differ_in_order_alone_do_not_repeat_one_another(made: Any) -> None:
+    plans = [
+        Plan(format="open_qa", selector="rices", shots=[0, 2], order=order) for order in ("similar_last", "similar_first")
+    ]
+    pool = made.make_pool(200)
+    found = made.build(pool, EpisodeSettings(episodes=plans, per_query=4))
+    report = lint(found)
+    assert report.duplicates == {"episodes": 0, "ids": 0, "images_in_an_episode": 0}
 
 
 def test_demonstrations_that_cannot_be_used_are_named(made: Any) -> None:
