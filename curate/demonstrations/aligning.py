@@ -2,8 +2,8 @@
 
 A caption wins, then a telling alt text. The images left over share the document's sentences by linear sum
 assignment on image-text similarity, as MMC4 does (arXiv 2304.06939, section 3); an image for which no sentence
-is left takes the one most like it; what stays below the floor is dropped. One document is one batch of the
-scorer and similarities are rounded before the assignment, so that workers and batches change nothing.
+is left takes the one most like it; what stays below the floor is dropped. Similarities are rounded before the
+assignment, so that workers and batches change nothing.
 """
 
 import json
@@ -68,9 +68,9 @@ class AlignSettings(Settings):
     sentence_min_words: int = Field(5, ge=1)
     """A shorter sentence is no candidate."""
     max_sentences: int = Field(512, ge=1)
-    """Candidates of one document, the first ones in reading order."""
-    window: int = Field(0, ge=0)
-    """Nodes between an image and its sentence at most; 0 for the whole document."""
+    """Candidates of one document, the first ones in reading order that are in reach."""
+    window: int = Field(8, ge=0)
+    """Nodes between an image and its sentence at most; 0 for the whole document. Only sentences in reach are encoded."""
     surplus: bool = True
     """Whether images left without a sentence take the one most like them."""
     context_words: int = Field(60, ge=0)
@@ -142,6 +142,7 @@ class Align:
         self.settings: Settings = settings
         self._set, self._store, self._scorer = settings, store, scorer
         self._lineage = lineage_of(self)
+        self._vectors: dict[str, Vectors] = {}  # of the sentences of the part at work
 
     def setup(self) -> None:
         """Loads the scorer's model."""
@@ -152,17 +153,24 @@ class Align:
         """Makes a part, and beside it `how.jsonl`: the way and the similarity by which each image got its words."""
         made: list[Demonstration] = []
         how: list[dict[str, object]] = []
-        for document in from_table(payload.table(), Document):
+        documents = from_table(payload.table(), Document)
+        self._vectors = self._of_sentences(documents)
+        for document in documents:
             self._document(document, part, made, how)
         part.table(to_table(made, Demonstration))
         part.file("how.jsonl", "".join(json.dumps(line, sort_keys=True) + "\n" for line in how).encode())
+
+    def _of_sentences(self, documents: list[Document]) -> dict[str, Vectors]:
+        """{sentence: [D]} of all candidates of a part: full batches are several times faster than a few for each page."""
+        places = [(document, silent_places(document, self._set)) for document in documents]
+        texts = sorted({candidate.text for document, silent in places for candidate in self._candidates(document, silent)})
+        return dict(zip(texts, self._scorer.vectors_of_texts(texts), strict=True)) if self._scorer and texts else {}
 
     def _document(self, document: Document, part: PartWriter, made: list[Demonstration], how: list[dict[str, object]]) -> None:
         places = [index for index, node in enumerate(document.nodes) if node.kind == "image" and node.image]
         part.saw(len(places))
         words = {place: found for place in places if (found := told(document.nodes[place], self._set))}
-        silent = [place for place in places if place not in words]
-        words |= self._assigned(document, silent, part)
+        words |= self._assigned(document, silent_places(document, self._set), part)
         given: set[tuple[str, str]] = set()
         for place, found in sorted(words.items()):
             image = document.nodes[place].image
@@ -181,7 +189,7 @@ class Align:
             part.drop(f"{document.provenance.record}#{place}", reason, detail)
 
         s = self._set
-        candidates = sentences_of(document, s.sentence_min_words, s.max_words)[: s.max_sentences] if places else []
+        candidates = self._candidates(document, places)
         if not self._scorer or not candidates:
             for place in places:
                 drop(place, "no_text" if self._scorer else "no_caption")
@@ -192,6 +200,13 @@ class Align:
         similarity = self._similarity(list(pictures.values()), [candidate.text for candidate in candidates])
         given = assign(within_window(similarity, list(pictures), candidates, s.window), s.surplus)
         return self._above_floor(list(pictures), candidates, given, drop)
+
+    def _candidates(self, document: Document, places: list[int]) -> list[Sentence]:
+        """The sentences within reach of any of the places."""
+        s = self._set
+        found = sentences_of(document, s.sentence_min_words, s.max_words) if places and self._scorer else []
+        near = [one for one in found if not s.window or any(abs(one.node - place) <= s.window for place in places)]
+        return near[: s.max_sentences]
 
     def _above_floor(
         self,
@@ -227,7 +242,7 @@ class Align:
     def _similarity(self, pictures: "list[Picture]", texts: list[str]) -> npt.NDArray[np.float64]:
         """Cosine similarity [images, texts], rounded so that the last bits of a matrix product decide nothing."""
         assert self._scorer is not None
-        left, right = self._scorer.vectors_of_images(pictures), self._scorer.vectors_of_texts(texts)
+        left, right = self._scorer.vectors_of_images(pictures), np.stack([self._vectors[text] for text in texts])
         return np.round(left.astype(np.float64) @ right.astype(np.float64).T, 4)
 
     def _demonstration(self, document: Document, place: int, image: Image, words: Words) -> Demonstration:
@@ -272,6 +287,12 @@ def assign(similarity: npt.NDArray[np.float64], surplus: bool) -> dict[int, tupl
             best = int(similarity[row].argmax())
             given.setdefault(row, (best, float(similarity[row, best]), "surplus"))
     return given
+
+
+def silent_places(document: Document, settings: AlignSettings) -> list[int]:
+    """Indexes of the stored images of a document that tell nothing themselves."""
+    nodes = enumerate(document.nodes)
+    return [index for index, node in nodes if node.kind == "image" and node.image and not told(node, settings)]
 
 
 def told(node: Node, settings: AlignSettings) -> Words | None:

@@ -149,7 +149,7 @@ def test_without_an_encoder_only_told_images_are_there(run: Run, paint: Any) -> 
 
 def test_a_window_keeps_sentences_near(run: Run, paint: Any) -> None:
     page = document(text(RED), text("x"), text("y"), paint("red"), text(GREEN))
-    _, [far] = aligned(run, [page], ColourScorer())
+    _, [far] = aligned(run, [page], ColourScorer(), window=0)
     manifest, near = aligned(run, [page], ColourScorer(), window=1, floor=0.5)
     assert (far.answer, near, manifest.dropped) == (RED, [], {"below_floor": 1})
 
