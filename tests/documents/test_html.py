@@ -238,9 +238,38 @@ def test_what_is_no_page_says_so(data: bytes, reason: str) -> None:
     assert caught.value.reason == reason
 
 
-def test_deep_nesting_neither_crashes_nor_loses_text() -> None:
-    deep = "<div>" * 5000 + "bottom <img src=x.png>" + "</div>" * 5000
+@pytest.mark.parametrize("tag", ["div", "figure", "div class=caption", "div class=mediaobject", "span", "a", "blockquote"])
+def test_deep_nesting_neither_crashes_nor_loses_text(tag: str) -> None:
+    deep = f"<{tag}>" * 5000 + "bottom <img src=x.png>" + f"</{tag.split()[0]}>" * 5000
+    if "caption" in tag:
+        assert blocks(f"<p>top</p>{deep}") == ["top", "[x.png |  | bottom]"]
+        return
+    if tag in ("span", "a"):
+        assert blocks(f"<p>top</p>{deep}") == ["top", "bottom", "[x.png |  | ]"]
+        return
     assert blocks(f"<p>top</p>{deep}") == ["top", "bottom", "[x.png |  | ]"]
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        "<li>a",
+        "<p>a",
+        "<noscript><img src=x></noscript>",
+        "<img src=x>",
+        "<div class=menu>",
+        "a<br>",
+        "<b><i>",
+        "<figure>",
+        "<table><tr><td>",
+    ],
+)
+def test_time_grows_with_the_page_and_not_with_its_square(part: str) -> None:
+    import time
+
+    began = time.process_time()
+    joined(page("<ol>" + part * 20_000).blocks)
+    assert time.process_time() - began < 8
 
 
 word = st.text("abcdefgh", min_size=1, max_size=5)

@@ -15,7 +15,7 @@ from curate.documents.html.chrome import Judge, Mark, is_icon_link, is_pixel, ma
 from curate.documents.html.pictures import Attributes, candidates
 from curate.documents.html.tables import data_table
 
-DEEPEST = 180  # elements nested deeper are read as plain text; Python's own stack is not unlimited
+DEEPEST = 150  # elements nested deeper are read as plain text; Python's own stack is not unlimited
 PERMALINKS = ("¶", "#", "§", "🔗", "[edit]")  # all that a heading's link to itself says
 BREAK = "\0"  # a <br>; no text node holds it, the parser replaces it
 FORM_PROSE = 200
@@ -62,7 +62,8 @@ class Walker:
         self._judge = Judge(body)
         self._pieces: list[str] = []
         self._paragraph = 1
-        self._depth = self._lists = self._group = self._content = 0
+        self._depth = self._group = self._content = 0
+        self._lists: list[int | None] = []  # the next item's number in every list around here, None in unordered ones
         self._prefix = ""
         self._link: Any = None
         self._captions: list[list[str]] = []
@@ -223,18 +224,18 @@ class Walker:
         if not self._lists:
             self._end()
             self._group = self._paragraph
-        self._lists += 1
+        self._lists.append(_start(node))
         self._block(node)
-        self._lists -= 1
+        self._lists.pop()
         if not self._lists:
             self._group, self._prefix = 0, ""
 
     def _item(self, node: Any) -> None:
         self._end()
-        parent = node.parent
         self._prefix = "- "
-        if parent is not None and parent.tag == "ol":
-            self._prefix = f"{_number(node, parent)}. "
+        if self._lists and (number := self._lists[-1]) is not None:
+            self._prefix = f"{number}. "
+            self._lists[-1] = number + 1
         self._block(node)
         self._prefix = ""
 
@@ -287,7 +288,7 @@ class Walker:
     def _noscript(self, node: Any) -> None:
         """The fallback of a lazily loaded picture: its address joins the placeholder's, or it stands for itself."""
         for img in node.css("img"):
-            last = self.blocks[-1] if self.blocks and not "".join(self._pieces).strip() else None
+            last = self.blocks[-1] if self.blocks and not self._pieces else None
             if isinstance(last, ImageBlock) and last.waits and not is_pixel(img.attributes):
                 real = candidates(img.attributes)
                 last.hrefs = tuple(dict.fromkeys(real + tuple(h for h in last.hrefs if not h.startswith("data:"))))
@@ -301,10 +302,15 @@ class Walker:
         self._end()
         start = len(self.blocks)
         self._captions.append([])
-        child = node.child
-        while child is not None:
-            self._figure_child(child)
-            child = child.next
+        self._depth += 1
+        if self._depth > DEEPEST:
+            self._flat(node)
+        else:
+            child = node.child
+            while child is not None:
+                self._figure_child(child)
+                child = child.next
+        self._depth -= 1
         self._end()
         caption = _joined(self._captions.pop())
         pictures = [block for block in self.blocks[start:] if isinstance(block, ImageBlock)]
@@ -364,14 +370,12 @@ def _said(alt: str | None) -> str:
     return "" if _FILE_NAME.fullmatch(text) else text
 
 
-def _number(item: Any, parent: Any) -> int:
-    start = (parent.attributes.get("start") or "1").strip()
-    number = int(start) if re.fullmatch(r"-?\d{1,6}", start) else 1
-    before = item.prev
-    while before is not None:
-        number += before.tag == "li"
-        before = before.prev
-    return number
+def _start(of_list: Any) -> int | None:
+    """The number of the first item of an ordered list, None for other lists."""
+    if of_list.tag != "ol":
+        return None
+    start = (of_list.attributes.get("start") or "1").strip()
+    return int(start) if re.fullmatch(r"-?\d{1,6}", start) else 1
 
 
 def _joined(captions: list[str]) -> str:
@@ -386,18 +390,33 @@ def _joined(captions: list[str]) -> str:
 def joined(blocks: list[Block]) -> list[Block]:
     """Blocks with the halves of each paragraph joined by a space, and neighbouring items of a list by a line break."""
     whole: list[Block] = []
-    last: Block | None = None
+    parts: list[str] = []
+    last: TextBlock | None = None
     for block in blocks:
-        if type(block) is TextBlock and type(last) is TextBlock:
-            if block.paragraph == last.paragraph:
-                last.text = f"{last.text} {block.text}"
+        if type(block) is TextBlock:
+            if last is not None and (glue := _glue(last, block)):
+                parts += (glue, block.text)
+                last = block
                 continue
-            if block.group and block.group == last.group:
-                last.text, last.paragraph = f"{last.text}\n{block.text}", block.paragraph
-                continue
-        whole.append(block)
-        last = block
+            _close(whole, parts, last)
+            last, parts = block, [block.text]
+        else:
+            _close(whole, parts, last)
+            last, parts = None, []
+            whole.append(block)
+    _close(whole, parts, last)
     return whole
+
+
+def _glue(last: TextBlock, block: TextBlock) -> str:
+    if block.paragraph == last.paragraph:
+        return " "
+    return "\n" if block.group and block.group == last.group else ""
+
+
+def _close(whole: list[Block], parts: list[str], last: TextBlock | None) -> None:
+    if last is not None:
+        whole.append(last if len(parts) == 1 else TextBlock("".join(parts), last.paragraph, last.group))
 
 
 _HANDLERS: dict[int, Callable[[Walker, Any], None]] = {}
