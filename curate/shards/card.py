@@ -181,8 +181,25 @@ def _shortcuts(facts: Facts) -> str:
         return (
             text + "The episodes of this version were not linted: whether copying a demonstration answers them is not known.\n"
         )
-    rows = list(_flat(facts.lint))
+    text += "Accuracy of shortcut rules, such as copying a demonstration's answer, by format and shots: the strongest rule of each.\n\n"
+    cells = facts.lint.get("cells") if isinstance(facts.lint, dict) else None
+    try:
+        head = ("format", "shots", "ways", "chance", "strongest rule", "accuracy", "passed")
+        text += table(head, [_cell_row(cell) for cell in cells or []]) + "\n"
+        rest = {key: value for key, value in facts.lint.items() if key not in ("cells", "built")}
+    except (KeyError, TypeError, AttributeError, ValueError):  # a linter of another version, or by hand
+        rest = facts.lint
+    rows = list(_flat(rest))
     return text + table(("check", "result"), rows[:60]) + (f"\nand {len(rows) - 60} more values\n" if len(rows) > 60 else "")
+
+
+def _cell_row(cell: Mapping[str, Any]) -> tuple[object, ...]:
+    scores = cell["scores"]
+    judged = [score for score in scores if score.get("judged")] or scores
+    worst = max(judged, key=lambda score: float(score["accuracy"]))
+    interval = f"{worst['accuracy']:.3f} ({worst['low']:.3f} to {worst['high']:.3f})"
+    passed = "yes" if all(score["passed"] for score in scores) else "NO"
+    return cell["format"], cell["shots"], cell["ways"], f"{cell['chance']:.3f}", worst["rule"], interval, passed
 
 
 def _flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
@@ -206,6 +223,8 @@ def _limits(facts: Facts) -> str:
         limits.append(f"{rejected:,} episodes were left out because an image was missing or damaged.")
     if facts.lint is None:
         limits.append("No shortcut check was made.")
+    elif isinstance(facts.lint, dict) and facts.lint.get("passed") is False:
+        limits.append("The shortcut check failed: some episodes can be answered by a shortcut, see above.")
     if "offline" in _encoder(facts):
         limits.append(
             "Neighbours were found with the embedded offline encoder, a small encoder with CLIP's interface, not CLIP."

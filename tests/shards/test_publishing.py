@@ -200,6 +200,24 @@ def test_the_card_has_counts_sources_licences_filters_and_lint(run: Run, tmp_pat
         assert piece in text, piece
 
 
+def test_the_linters_cells_become_a_table_and_a_failed_check_a_known_limit(run: Run, tmp_path: Path) -> None:
+    score = {"rule": "copy-last", "accuracy": 0.75, "low": 0.7, "high": 0.8, "judged": True, "passed": False}
+    sound = {**score, "rule": "constant", "accuracy": 0.5, "passed": True}
+    cell = {"format": "multiple_choice", "shots": 2, "ways": 2, "chance": 0.5, "scores": [sound, score]}
+    run.episodes.write("lint.json", json.dumps({"passed": False, "cells": [cell]}).encode())
+    publish(run, str(tmp_path / "toy"), "1.0.0")
+    card = (tmp_path / "toy/README.md").read_text()
+    assert "| multiple&#95;choice | 2 | 2 | 0.500 | copy-last | 0.750 (0.700 to 0.800) | NO |" in card
+    assert "The shortcut check failed" in card
+
+
+@pytest.mark.parametrize("lint", [[], {}, {"cells": [3]}, {"cells": [{"scores": []}]}, "x", {"cells": "x"}])
+def test_a_lint_result_of_another_shape_breaks_no_card(run: Run, tmp_path: Path, lint: Any) -> None:
+    run.episodes.write("lint.json", json.dumps(lint).encode())
+    publish(run, str(tmp_path / "toy"), "1.0.0")
+    assert "## Shortcut check" in (tmp_path / "toy/README.md").read_text()
+
+
 HOSTILE = (
     "<script>alert(1)</script> [x](javascript:alert(1)) ![i](http://evil/x.png) | a | b |\n\n# big `code` **b** "
     "https://evil.test www.evil.test me@evil.test \u202e gone"
