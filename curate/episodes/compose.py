@@ -75,7 +75,7 @@ class Composer:
     stocks: dict[str, Stock]  # by format
 
     def compose(
-        self, cell: Cell, rows: Ints, items: list[str], neighbours: Ints | None, guard: Guard, part: str
+        self, cell: Cell, rows: Ints, items: list[str], neighbours: Ints, guard: Guard, part: str
     ) -> tuple[Drafts, Ints]:
         """Drafts for the queries `rows` [Q] of a cell, and the positions of the queries for which enough was left."""
         dice = Dice.of(self.settings.seed, f"episodes/{cell.name}", items)

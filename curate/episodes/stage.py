@@ -1,5 +1,6 @@
 """The stage that builds episodes: a part is a handful of queries, everything else comes from the run's folder."""
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,6 +30,18 @@ if TYPE_CHECKING:
 
 REJECTED = ("bad_hash", "duplicate_id")
 """Faults of a demonstration's record; other faults mean that it is sound and not wanted."""
+
+
+@dataclass
+class _Batch:
+    """The queries of one part."""
+
+    items: list[str]  # [Q] "query id#variant"
+    queries: Ints  # [Q]
+    neighbours: Ints  # [Q, k]
+    guard: Guard
+    part: PartWriter
+    seen: set[tuple[object, ...]] = field(default_factory=set)  # contents of the episodes made so far
 
 
 class Builder:
@@ -63,15 +76,14 @@ class Builder:
         part.saw(len(items))
         chosen = assign(self.fits[queries], self.cells, Dice.of(self.settings.seed, "episodes.cell", items))
         self._note_unfit(items, queries, chosen, part)
-        guard, seen = Guard(self.pool, self.settings.guard), set[tuple[object, ...]]()
+        batch = _Batch(items, queries, self._neighbours(queries, chosen), Guard(self.pool, self.settings.guard), part)
         tables, places = [], []
         for at in np.unique(chosen[chosen >= 0]).tolist():
             mine = np.flatnonzero(chosen == at)
-            names = [items[i] for i in mine.tolist()]
-            table, kept = self._cell(self.cells[at], queries[mine], names, guard, seen, part)
+            table, kept = self._cell(self.cells[at], mine, batch)
             tables.append(table)
             places.append(mine[kept])
-        self._tally(guard, part)
+        self._tally(batch.guard, part)
         return _in_order(tables, places)
 
     def _items(self, rows: Ints) -> tuple[list[str], Ints]:
@@ -79,24 +91,29 @@ class Builder:
         ids, variants = self.pool.ids, range(self.settings.per_query)
         return [f"{ids[row]}#{v}" for row in rows.tolist() for v in variants], np.repeat(rows, len(variants))
 
-    def _cell(
-        self, cell: Cell, rows: Ints, items: list[str], guard: Guard, seen: set[tuple[object, ...]], part: PartWriter
-    ) -> "tuple[pa.Table, Ints]":
-        drafts, kept = self.composer.compose(cell, rows, items, self._neighbours(cell, rows), guard, items[0])
-        lost = np.ones(len(rows), dtype=bool)
+    def _cell(self, cell: Cell, mine: Ints, batch: "_Batch") -> "tuple[pa.Table, Ints]":
+        """The episodes of the cell's queries, and which of the positions `mine` they came from."""
+        items, part = [batch.items[i] for i in mine.tolist()], batch.part
+        rows, near = batch.queries[mine], batch.neighbours[mine]
+        drafts, kept = self.composer.compose(cell, rows, items, near, batch.guard, items[0])
+        lost = np.ones(len(mine), dtype=bool)
         lost[kept] = False
         for at in np.flatnonzero(lost).tolist():
             part.drop(items[at], "too_few_demonstrations", cell.name)
-        fresh = self._fresh(drafts, seen, part)
+        fresh = self._fresh(drafts, batch.seen, part)
         drafts = drafts.at(fresh)
         part.tally("cell", cell.name, len(drafts))
         return self.scribe.table(drafts, FORMATS.get(cell.plan.format).write(drafts, self.wording)), kept[fresh]
 
-    def _neighbours(self, cell: Cell, rows: Ints) -> Ints | None:
-        if not SELECTORS.get(cell.plan.selector).by_similarity:
-            return None
-        assert self.search is not None, "no search over vectors"
-        return self.search.nearest(rows, self.settings.neighbours)
+    def _neighbours(self, queries: Ints, chosen: Ints) -> Ints:
+        """[Q, k] neighbours of the queries whose cell asks for them, in one search, which is quicker than one a cell."""
+        near = np.full((len(queries), self.settings.neighbours), -1, dtype=np.int64)
+        asks = np.array([SELECTORS.get(cell.plan.selector).by_similarity for cell in self.cells], dtype=bool)
+        wanted = (chosen >= 0) & asks[chosen]
+        if wanted.any():
+            assert self.search is not None, "no search over vectors"
+            near[wanted] = self.search.nearest(queries[wanted], self.settings.neighbours)
+        return near
 
     def _fresh(self, drafts: Drafts, seen: set[tuple[object, ...]], part: PartWriter) -> Ints:
         """Drafts that do not repeat, in whatever order, another variant of the same query."""

@@ -56,7 +56,7 @@ class Scene:
     stock: Stock
     queries: Ints  # [Q] rows of the pool
     dice: Dice  # [Q]
-    neighbours: Ints | None  # [Q, k] rows of the pool, nearest first, -1 for none
+    neighbours: Ints  # [Q, k] rows of the pool, nearest first, -1 for none
 
     @property
     def pool(self) -> Pool:
@@ -65,7 +65,6 @@ class Scene:
 
     def nearest(self) -> Ints:
         """The neighbours that the format can use, -1 for the others."""
-        assert self.neighbours is not None, "this selector needs neighbours"
         found = self.neighbours
         return np.where((found >= 0) & self.stock.usable[found], found, -1)
 
