@@ -11,6 +11,8 @@ _END = re.compile(r"[.!?…][\"'”’)\]]*(?=\s+[\"'“‘(\[¿¡]?[^\W_a-z])|[
 _NUMBERING = re.compile(r"^(?:(?:\d+|[A-Z])(?:\.\d+)*\.?|chapter\s+\S+|appendix\s+\S+)\s+(?=\S)", re.IGNORECASE)
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 
+_BULLET = re.compile(r"^\s*[-*•–]\s+")
+
 HEADING_WORDS = 10
 
 
@@ -34,7 +36,7 @@ def sentences_of(document: Document, fewest: int, most: int) -> list[Sentence]:
         if node.kind != "text":
             continue
         for line in node.text.splitlines():
-            for text in split(line):
+            for text in split(_BULLET.sub("", line)):
                 if fewest <= word_count(text) <= most:
                     found.setdefault(text, Sentence(text, index))
     return list(found.values())

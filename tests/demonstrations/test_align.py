@@ -258,7 +258,7 @@ def test_sentences_end_at_marks_and_lines() -> None:
         "他来了。",
         "她走了。",
     ]
-    page = document(text("Short.\nThis line has enough words in it.\nThis line has enough words in it."))
+    page = document(text("Short.\n- This line has enough words in it.\nThis line has enough words in it."))
     assert [s.text for s in sentences_of(page, 4, 20)] == ["This line has enough words in it."]
 
 
