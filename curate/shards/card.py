@@ -181,7 +181,7 @@ def _shortcuts(facts: Facts) -> str:
         return (
             text + "The episodes of this version were not linted: whether copying a demonstration answers them is not known.\n"
         )
-    text += "Accuracy of shortcut rules, such as copying a demonstration's answer, by format and shots: the strongest rule of each.\n\n"
+    text += "Accuracy of shortcut rules, such as copying the last answer: the strongest by format and shots.\n\n"
     cells = facts.lint.get("cells") if isinstance(facts.lint, dict) else None
     try:
         head = ("format", "shots", "ways", "chance", "strongest rule", "accuracy", "passed")
