@@ -16,6 +16,10 @@ ImageSpace = Literal["joint", "tower"]
 """joint: image vectors comparable with text vectors; tower: the image tower's own features."""
 
 
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
+"""What the model computes in. auto: float16 on an accelerator, float32 on a CPU."""
+
+
 class Encoder(Protocol):
     """Maps pictures and texts to unit vectors. Texts are always mapped into the joint space."""
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from curate.encoders.base import ImageSpace
+from curate.encoders.base import ImageSpace, Precision
 from curate.errors import ConfigError, InputError, ShotcraftError
 from curate.registry import Registry, nearest
 
@@ -26,7 +26,9 @@ ENCODERS: Registry[Callable[[str], "LoadedModel"]] = Registry("encoder")
 USE_OFFLINE = "use --encoder offline, which needs no network"
 
 
-def load_encoder(name: str, image_space: ImageSpace = "joint", device: str = "") -> "OpenClipEncoder":
+def load_encoder(
+    name: str, image_space: ImageSpace = "joint", device: str = "", precision: Precision = "auto"
+) -> "OpenClipEncoder":
     """The encoder called `name`. `device` is cuda, mps or cpu, chosen when empty.
 
     Raises ConfigError for an unknown name and InputError for weights that cannot be had.
@@ -34,7 +36,7 @@ def load_encoder(name: str, image_space: ImageSpace = "joint", device: str = "")
     from curate.encoders.openclip import OpenClipEncoder
 
     kind, _, rest = name.partition(":")
-    return OpenClipEncoder(ENCODERS.get(kind)(rest), image_space, device)
+    return OpenClipEncoder(ENCODERS.get(kind)(rest), image_space, device, precision)
 
 
 @ENCODERS.register("offline")

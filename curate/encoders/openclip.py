@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from curate.encoders.base import ImageSpace, Pixels, Vectors
+from curate.encoders.base import ImageSpace, Pixels, Precision, Vectors
 from curate.errors import ConfigError
 from curate.images import to_rgb
 from curate.storage import hash_json
@@ -35,9 +35,12 @@ class LoadedModel:
 class OpenClipEncoder:
     """An open_clip model as an Encoder (see curate.encoders.base)."""
 
-    def __init__(self, loaded: LoadedModel, image_space: ImageSpace = "joint", device: str = "") -> None:
+    def __init__(
+        self, loaded: LoadedModel, image_space: ImageSpace = "joint", device: str = "", precision: Precision = "auto"
+    ) -> None:
         self.name, self.image_space = loaded.name, image_space
         self.device = device or best_device()
+        self.precision = _precision(precision, self.device)
         self.fingerprint = _fingerprint(loaded, image_space)
         self._shape = PictureShaper(loaded.preprocess)
         self._tokenize = loaded.tokenizer
@@ -100,11 +103,17 @@ class OpenClipEncoder:
         return np.concatenate(chunks)[: len(chunks) * self.batch - missing]
 
     def _autocast(self) -> Any:
-        """Half precision on an accelerator. On the CPU it was slower for this tower (docs/benchmarks/embed.md)."""
         import torch
 
-        half = torch.float16 if self.device != "cpu" else torch.bfloat16
-        return torch.autocast(self.device.partition(":")[0], half, enabled=self.device != "cpu")
+        kind = torch.bfloat16 if self.precision == "bfloat16" else torch.float16
+        return torch.autocast(self.device.partition(":")[0], kind, enabled=self.precision != "float32")
+
+
+def _precision(wanted: Precision, device: str) -> Precision:
+    """On a CPU bfloat16 is faster where the chip has it and much slower elsewhere, so it is not chosen unasked."""
+    if wanted == "auto":
+        return "float32" if device == "cpu" else "float16"
+    return wanted
 
 
 class PictureShaper:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from curate.encoders.base import ImageSpace, Pixels
+from curate.encoders.base import ImageSpace, Pixels, Precision
 from curate.encoders.load import load_encoder
 from curate.encoders.parts import Vector, as_npy, filled, mean_unit
 from curate.encoders.prefetch import ahead
@@ -40,6 +40,8 @@ class EmbedSettings(Settings):
     """joint compares with texts; tower is better between images."""
     text: TextOf = "both"
     """Which text of a demonstration stands for it: its question, its answer, or one after the other."""
+    precision: Precision = "auto"
+    """bfloat16 is half as fast again on a CPU that has it (AMX, AVX512-BF16), and exact to two digits less."""
     part_size: int = Field(default=1024, ge=1)
     """Records in a part, the unit of resuming."""
     max_pixels: int = Field(default=MAX_PIXELS, ge=1)
@@ -78,7 +80,7 @@ class Embed:
         import torch
 
         if self._encoder is None:
-            self._encoder = load_encoder(self._wanted.encoder, self._wanted.image_space, self._device)
+            self._encoder = load_encoder(self._wanted.encoder, self._wanted.image_space, self._device, self._wanted.precision)
         if self._encoder.device == "cpu":
             torch.set_num_threads(1)  # the order of sums must not depend on the number of cores
 
@@ -180,7 +182,7 @@ def embed(
     rows, inputs = list(rows_of(run, what, settings.text)), inputs_of(run, what)
     if not rows:
         raise InputError(f"{run.root.uri} has no {what} to embed")
-    encoder = load_encoder(settings.encoder, settings.image_space, device)
+    encoder = load_encoder(settings.encoder, settings.image_space, device, settings.precision)
     stage = Embed(settings, run.images, encoder, device)
     chunks = [rows[start : start + settings.part_size] for start in range(0, len(rows), settings.part_size)]
     partitions = [Partition(_fingerprint(chunk, encoder.fingerprint), chunk) for chunk in chunks]

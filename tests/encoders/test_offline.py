@@ -65,9 +65,7 @@ def test_it_is_an_unmodified_open_clip_model_with_its_own_preprocessing(offline:
     from open_clip.model import CustomTextCLIP
     from open_clip.transform import PreprocessCfg, image_transform_v2
 
-    from curate.encoders.offline import offline_model
-
-    model, transform = offline_model(), image_transform_v2(PreprocessCfg(**PREPROCESS), is_train=False)
+    model, transform = offline._model, image_transform_v2(PreprocessCfg(**PREPROCESS), is_train=False)
     assert type(model) is CustomTextCLIP
     with torch.no_grad():
         expected = model.encode_image(torch.stack([transform(picture) for picture in drawings()]), normalize=True)

@@ -143,3 +143,11 @@ def test_without_a_network_a_hub_name_says_what_to_do(monkeypatch: pytest.Monkey
     with pytest.raises(InputError, match="use --encoder offline") as caught:
         load_encoder("open_clip:ViT-B-32/laion2b_s34b_b79k")
     assert "\n" not in str(caught.value)
+
+
+def test_half_precision_changes_a_vector_by_little(tiny: OpenClipEncoder, tiny_folder: Path, picture: Picture) -> None:
+    shown = [open_rgb(picture(i)) for i in range(4)]
+    half = load_encoder(f"open_clip:local-dir:{tiny_folder}", device="cpu", precision="bfloat16")
+    assert (half.precision, tiny.precision) == ("bfloat16", "float32")
+    assert half.fingerprint == tiny.fingerprint
+    assert (half.encode_images(shown) * tiny.encode_images(shown)).sum(1).min() > 0.99
