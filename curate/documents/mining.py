@@ -1,5 +1,6 @@
 """`mine`: sources of pages to a stage of Documents."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from curate.documents.references import NoReference, names_of
 from curate.documents.refine import Extracted, Refine, RefineSettings
 from curate.documents.settings import MineSettings
 from curate.engine import Partition, Progress, SourcePart, StageManifest
-from curate.errors import InputError
+from curate.errors import ConfigError, InputError
 from curate.layout import Run
 from curate.sources import locate
 from curate.storage import Folder, hash_json, read_table
@@ -39,6 +40,8 @@ def mine(
     """
     sources = [str(locate(source)) for source in sources]
     name = name or name_of(sources)
+    if not re.fullmatch(r"\w[\w.-]*", name):
+        raise ConfigError(f"--name {name!r} must be letters, digits, '-', '_' and '.'; it becomes a folder of the run")
     refused: Refusals = []
     with places_of(list(sources), settings.archives, lambda *why: refused.append(why)) as places:
         parts = list(partitions(places, refused, settings))

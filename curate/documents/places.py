@@ -17,7 +17,7 @@ from typing import Any
 
 from curate.errors import InputError
 from curate.sources.archives import BadMember, Catalogue, Limits, Refused, inflate, is_archive, is_seekable
-from curate.storage import sha256
+from curate.storage import clear_errors, sha256
 
 PAGE_SUFFIXES = (".html", ".htm", ".xhtml", ".xht", ".shtml")
 
@@ -204,7 +204,8 @@ def _place(source: str, labels: set[str], limits: Limits, scratch: Path, refused
     if not is_archive(path):
         return FilePlace(path.parent, label, page=path.name)
     if not is_seekable(path):
-        path = inflate(path, scratch / f"{len(labels)}.tar", limits, refused)
+        with clear_errors(f"a temporary copy of {path.name} in TMPDIR"):
+            path = inflate(path, scratch / f"{len(labels)}.tar", limits, refused)
     place = ArchivePlace(path, label, limits)
     place.catalogue(lambda name, reason, detail: refused(f"{label}/{name}" if name != path.name else label, reason, detail))
     return place

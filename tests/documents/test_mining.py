@@ -17,7 +17,7 @@ import pytest
 from curate.documents import MineSettings, mine, settings_of
 from curate.documents.mining import EXTRACTED, count_pages
 from curate.engine import StageManifest, check_rejected
-from curate.errors import InputError, QualityError
+from curate.errors import ConfigError, InputError, QualityError
 from curate.layout import Run
 from curate.schema import Document
 
@@ -268,6 +268,12 @@ def test_sources_that_are_not_there_or_hold_nothing_are_errors(tmp_path: Path) -
     (tmp_path / "x.zip").write_bytes(b"no zip")
     with pytest.raises(InputError, match="not_an_archive"):
         mine([str(tmp_path / "x.zip")], NONE, run)
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", ".hidden", "a b"])
+def test_a_name_is_one_folder(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match="must be letters"):
+        mine([str(tmp_path)], NONE, Run.at(tmp_path / "run"), name)
 
 
 def test_data_addresses_and_bases_are_resolved(tmp_path: Path, picture: Draw) -> None:
