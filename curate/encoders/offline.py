@@ -1,7 +1,7 @@
 """The embedded offline encoder: a small CLIP-interface encoder that needs no model hub.
 
 An ordinary open_clip `CustomTextCLIP`: EfficientNet-Lite0 as timm tower, MiniLM as text tower, and a
-head trained by `curate.encoders.training`. It is no CLIP: it has seen some 14,000 drawings and the class
+head trained by `curate.encoders.training`. It is no CLIP: it has seen some 12,000 drawings and the class
 names of ImageNet, not hundreds of millions of captioned photos. Scores: docs/benchmarks/offline-encoder.md.
 """
 

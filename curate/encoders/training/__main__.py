@@ -4,7 +4,7 @@ curate samples fetch NAME... --into DATA      (the names: curate.encoders.traini
 python -m curate.encoders.training train --data DATA --cache CACHE [--out FILE]
 python -m curate.encoders.training evaluate --data DATA --cache CACHE
 
-Features take about 15 minutes on two cores and are kept in CACHE; training takes one or two, judging two.
+On an idle core features take some ten minutes and are kept in CACHE; training takes five, judging three.
 """
 
 import argparse
