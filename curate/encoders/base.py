@@ -27,6 +27,7 @@ class Encoder(Protocol):
     dim: int  # length of image vectors
     text_dim: int  # length of text vectors; differs from `dim` in tower space
     fingerprint: str  # hash of weights, preprocessing and image space: equal ones, comparable vectors
+    device: str  # cpu, cuda or mps
 
     def encode_images(self, pictures: "Sequence[Picture]") -> Vectors:
         """RGB pictures (alpha goes onto white) as float32 [B, dim] of unit length."""

@@ -4,6 +4,7 @@ N demonstrations, at most M images each. Codes are small integers for equal stri
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -79,10 +80,10 @@ class Pool:
     captions: Mask  # [N] the demonstration is a caption
     tasks: Ints  # [N]
     answer_codes: Ints  # [N] code of (task, normalised answer)
-    concepts: Ints  # [N] code of (task, most specific concept)
-    broader: Ints  # [N] code of (task, next concept)
+    concepts: Ints  # [N] code of the most specific concept, the same for all tasks
+    broader: Ints  # [N] code of the next concept
     names: list[str]  # by concept code
-    related: Ints  # sorted a * len(names) + b for concepts a, b that one demonstration bears together
+    related: Ints  # sorted a * len(names) + b for concepts a, b that one picture bears, in whatever records
     documents: Ints  # [N]
     images: Ints  # [N, M]
     hashes: Bits  # [N, M]
@@ -108,11 +109,10 @@ class Pool:
         column = {name: table.column(name).to_pylist() for name in _READ}
         tasks, answers, concepts = Codes(), Codes(), Codes()
         lists = [[name for name in map(normal, names or ()) if name] for names in column["concepts"]]
-        keyed = list(zip(column["task"], lists, strict=True))
         images = _Images(column, rows if vectors is not None else None, max_images)
-        first = concepts.array((task, names[0]) if names else None for task, names in keyed)
-        second = concepts.array((task, names[1]) if len(names) > 1 else None for task, names in keyed)
-        related = _related(keyed, concepts)
+        first = concepts.array(names[0] if names else None for names in lists)
+        second = concepts.array(names[1] if len(names) > 1 else None for names in lists)
+        related = _related(column["images"], lists, concepts)
         return cls(
             table=table,
             ids=column["id"],
@@ -193,18 +193,22 @@ _READ = ("id", "images", "question", "answer", "task", "concepts", "format", "do
 def _names(column: dict[str, list[Any]], concepts: Codes) -> list[str]:
     """How a concept is written, by code: as its first demonstration writes it."""
     written: dict[int, str] = {}
-    for task, names in zip(column["task"], column["concepts"], strict=True):
+    for names in column["concepts"]:
         for name in names or ():
             if normal(name):
-                written.setdefault(concepts.of((task, normal(name))), " ".join(name.split()))
+                written.setdefault(concepts.of(normal(name)), " ".join(name.split()))
     return [written[code] for code in range(len(written))]
 
 
-def _related(keyed: list[tuple[str, list[str]]], concepts: Codes) -> Ints:
-    pairs: set[tuple[int, int]] = set()
-    for task, names in dict.fromkeys((task, tuple(names)) for task, names in keyed):
-        codes = [concepts.of((task, name)) for name in names]
-        pairs.update((one, other) for one in codes for other in codes if one != other)
+def _related(images: list[list[dict[str, Any]]], lists: list[list[str]], concepts: Codes) -> Ints:
+    """Pairs of concepts that are both true of a picture. Two sets may name one picture in their own ways."""
+    borne: dict[Hashable, set[int]] = defaultdict(set)
+    for row, (shown, names) in enumerate(zip(images, lists, strict=True)):
+        codes = {concepts.of(name) for name in names}
+        for key in [image["ref"] for image in shown or ()] or [row]:
+            borne[key] |= codes
+    alike = {frozenset(codes) for codes in borne.values()}
+    pairs = {(one, other) for codes in alike for one in codes for other in codes if one != other}
     count = len(concepts.known)
     return np.array(sorted(one * count + other for one, other in pairs), dtype=np.int64)
 

@@ -45,8 +45,11 @@ class EncoderScorer:
         return self._loaded().fingerprint
 
     def setup(self) -> None:
-        """Loads the model."""
-        self._loaded()
+        """Loads the model; on a CPU each worker computes with one thread, as `curate embed` does."""
+        import torch
+
+        if self._loaded().device == "cpu":
+            torch.set_num_threads(1)
 
     def vectors_of_images(self, pictures: "list[Picture]") -> "npt.NDArray[np.float32]":
         """Pictures as unit vectors [B, D]."""

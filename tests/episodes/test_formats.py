@@ -128,6 +128,23 @@ def test_distractors_are_never_true_of_the_picture(made: Any) -> None:
     assert {tuple(sorted(e.query.options)) for e in found} == {("cat", "dog"), ("dog", "tabby")}
 
 
+def test_sets_that_name_one_picture_in_their_own_ways_never_oppose_those_names(made: Any) -> None:
+    from curate.episodes.pool import Pool, normal
+
+    captions, classes = ("cartoon", "moon", "tree"), ("Space", "Moon", "Plants")
+    both = [
+        made.demonstration(2 * i + (task == "category"), image=i, task=task, concepts=(names[i % 3],))
+        for i in range(60)
+        for task, names in (("caption", captions), ("category", classes))
+    ]
+    plan = Plan(format="multiple_choice", selector="random", shots=[2, 4], ways=2)
+    found = made.build(Pool.of(both), EpisodeSettings(episodes=[plan]))
+    assert len(found) > 50
+    meant = {"cartoon": 0, "space": 0, "moon": 1, "tree": 2, "plants": 2}
+    for episode in found:
+        assert len({meant[normal(option)] for option in episode.query.options}) == 2
+
+
 def test_the_table_is_that_of_the_records(episodes: list[Episode]) -> None:
     table = to_table(episodes, Episode)
     assert table.schema.equals(arrow_schema(Episode))
