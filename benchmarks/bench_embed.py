@@ -82,13 +82,13 @@ def main() -> None:
         pixels = np.stack([stage._decode(row.refs[0]) for row in rows[:256]])
         writer = PartWriter(Folder.of(folder) / "part", "part-00000")
         one, whole = [], []
-        for _ in range(3):  # taken in turns, since the machine may be busy with other things
+        for _ in range(5):  # taken in turns, since the machine may be busy with other things
             one.append(rate(len(pixels), bare_forward(encoder, pixels)))
             whole.append(rate(count, lambda: stage.process(rows, writer)))
         cores = len(os.sched_getaffinity(0))
         every = rate(count, lambda: embed(run, EmbedSettings(part_size=-(-count // (2 * cores))), "images", workers=cores))
     best = max(one)
-    print(f"{count} JPEGs, shorter side {SIDE} px, device {encoder.device}, batch {encoder.batch}, best of 3, images/s")
+    print(f"{count} JPEGs, shorter side {SIDE} px, device {encoder.device}, batch {encoder.batch}, best of 5, images/s")
     for name, value in (
         ("bare forward pass, one thread", best),
         ("embedding from files, one worker", max(whole)),

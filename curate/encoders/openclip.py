@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 BATCH = 32
-"""Pictures or texts in one forward pass."""
+"""Texts in one forward pass."""
+IMAGES_ON_CPU, IMAGES_ON_ACCELERATOR = 8, 128
+"""Pictures in one forward pass. On a CPU eight fit its caches and are half as fast again as 32."""
 
 
 @dataclass(frozen=True)
@@ -46,13 +48,14 @@ class OpenClipEncoder:
         self._tokenize = loaded.tokenizer
         self._model = loaded.model.eval().to(self.device)
         self._visual = _image_tower(self._model, image_space)
-        self.batch, self.input_size = BATCH, self._shape.size
+        self.batch = IMAGES_ON_CPU if self.device == "cpu" else IMAGES_ON_ACCELERATOR
+        self.input_size = self._shape.size
         self.dim = self.encode_pixels(np.zeros((1, *self.input_size, 3), np.uint8)).shape[1]
         self.text_dim = self._encode_tokens(self._tokenize(["-"])).shape[1]
 
     def encode_images(self, pictures: "Sequence[Picture]") -> Vectors:
         """RGB pictures (alpha goes onto white) as float32 [B, dim] of unit length."""
-        chunks = [self.encode_pixels(np.stack([self.pixels(p) for p in some])) for some in batches(pictures)]
+        chunks = [self.encode_pixels(np.stack([self.pixels(p) for p in some])) for some in batches(pictures, self.batch)]
         return np.concatenate(chunks) if chunks else np.zeros((0, self.dim), np.float32)
 
     def pixels(self, picture: "Picture") -> Pixels:
@@ -93,14 +96,14 @@ class OpenClipEncoder:
         return capped
 
     def _encode_tokens(self, tokens: "Tensor") -> Vectors:
-        """Token ids [B, L] as float32 [B, text_dim], in passes of exactly `batch` rows."""
+        """Token ids [B, L] as float32 [B, text_dim], in passes of exactly BATCH rows."""
         import torch
 
-        missing = -len(tokens) % self.batch
+        missing = -len(tokens) % BATCH
         tokens = torch.cat([tokens, tokens[-1:].expand(missing, -1)]).to(self.device)
         with torch.inference_mode(), self._autocast():
-            chunks = [_unit(self._model.encode_text(some)) for some in tokens.split(self.batch)]
-        return np.concatenate(chunks)[: len(chunks) * self.batch - missing]
+            chunks = [_unit(self._model.encode_text(some)) for some in tokens.split(BATCH)]
+        return np.concatenate(chunks)[: len(chunks) * BATCH - missing]
 
     def _autocast(self) -> Any:
         import torch
@@ -146,7 +149,7 @@ def best_device() -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-def batches(items: Sequence[T], size: int = BATCH) -> Iterator[Sequence[T]]:
+def batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
     """`items` in runs of `size`, the last one shorter."""
     return (items[start : start + size] for start in range(0, len(items), size))
 

@@ -25,7 +25,7 @@ Floats = npt.NDArray[np.float32]
 Bools = npt.NDArray[np.bool_]
 
 RENDERED = 320  # pixels; drawings are rendered somewhat larger than the tower reads them
-BATCH = 32
+PICTURES, TEXTS = 8, 32  # in one forward pass
 
 
 def open_picture(path: Path) -> "Picture":
@@ -70,8 +70,8 @@ class Towers:
         readable = np.zeros(len(pairs), np.bool_)
         pixels = ahead(self._pixels, pairs)
         with torch.inference_mode():
-            for start in range(0, len(pairs), BATCH):
-                some = [(i, next(pixels)) for i in range(start, min(start + BATCH, len(pairs)))]
+            for start in range(0, len(pairs), PICTURES):
+                some = [(i, next(pixels)) for i in range(start, min(start + PICTURES, len(pairs)))]
                 good = [(i, shown) for i, shown in some if shown is not None]
                 rows = [i for i, _ in good]
                 if rows:
@@ -89,8 +89,8 @@ class Towers:
     def texts(self, texts: Sequence[str]) -> Floats:
         """Unit sentence vectors [N, 384]; kept in the cache as well."""
         missing = sorted(set(texts) - set(self._texts), key=lambda text: (len(text), text))
-        for start in range(0, len(missing), BATCH):
-            some = missing[start : start + BATCH]
+        for start in range(0, len(missing), TEXTS):
+            some = missing[start : start + TEXTS]
             self._texts.update(zip(some, self._text_batch(some), strict=True))
         if missing:
             self._keep_texts()
