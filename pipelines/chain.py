@@ -14,7 +14,7 @@ from pydantic import Field, field_validator
 
 from curate.demonstrations import IMPORTERS, AlignSettings, align, import_set, prepare
 from curate.documents import mine, settings_of
-from curate.encoders import EmbedSettings, embed
+from curate.encoders import ENCODERS, EmbedSettings, embed
 from curate.engine import StageManifest, check_rejected
 from curate.episodes import EpisodeSettings, build_episodes, check_lint, lint_run
 from curate.errors import ConfigError, QualityError
@@ -140,7 +140,7 @@ class Chain:
         return [manifest]
 
     def _report(self) -> list[StageManifest]:
-        write_report(self.run, self.settings.report)
+        write_report(self.run, self.settings.report, self.watch)
         return []
 
     def _write_config(self) -> None:
@@ -152,6 +152,7 @@ def check_sources(settings: ChainSettings, run: Run) -> list[tuple[str, str, str
     """(name, kind, path) of every source; ConfigError or InputError when one cannot be used, before any work."""
     if not settings.sources and not (run.stages("demonstrations") or run.stages("documents")):
         raise ConfigError("no sources are given and the run is empty; add a `sources:` list to the configuration")
+    ENCODERS.get(settings.embed.encoder.partition(":")[0])
     for source in settings.sources:
         if source.kind == PAGES:
             settings_of(source.preset, source.settings, licence=source.licence)
@@ -159,6 +160,13 @@ def check_sources(settings: ChainSettings, run: Run) -> list[tuple[str, str, str
         else:
             prepare(source.kind, source.path, source.settings, source.name)
     return [(source.name, source.kind, source.path) for source in settings.sources]
+
+
+def unnamed_sources(settings: ChainSettings, run: Run) -> list[str]:
+    """Sources that the run holds from elsewhere and that take part although the configuration does not name them."""
+    named = {source.name for source in settings.sources}
+    held = {stage.uri.rpartition("/")[2] for room in ("documents", "demonstrations") for stage in run.stages(room)}
+    return sorted(held - named)
 
 
 def check_all_rejected(made: list[StageManifest], max_rejected: float) -> None:

@@ -56,9 +56,11 @@ def build(
     settings: "ChainSettings", run: "Run", until: str, workers: int, max_rejected: float, dry_run: bool, as_json: bool
 ) -> None:
     """Checks everything, runs the chain, and ends with a table of what came out."""
-    from pipelines.chain import Chain, check_all_rejected, check_sources, step_named
+    from pipelines.chain import Chain, check_all_rejected, check_sources, step_named, unnamed_sources
 
     sources, last = check_sources(settings, run), step_named(until)
+    if settings.sources and (others := unnamed_sources(settings, run)):
+        say(f"the run also holds {', '.join(others)}, which take part; remove their folders if they should not")
     if dry_run:
         _show_plan(settings, sources, as_json)
         return
@@ -70,7 +72,7 @@ def build(
     if as_json:
         answer({"run": run.root.uri, "stages": [{"stage": m.stage, "digest": m.digest, **m.counts} for m in made]})
     else:
-        _show_result(made, run)
+        _show_result(made, run, last)
     check_all_rejected(made, max_rejected)
 
 
@@ -85,10 +87,13 @@ def _show_plan(settings: "ChainSettings", sources: list[tuple[str, str, str]], a
     say(f"encoder {settings.embed.encoder}; the configuration is sound, nothing was built")
 
 
-def _show_result(made: "list[StageManifest]", run: "Run") -> None:
+def _show_result(made: "list[StageManifest]", run: "Run", last: str) -> None:
     rows = [(m.stage, *(f"{m.counts[key]:,}" for key in ("in", "out", "dropped", "rejected")), _worst(m)) for m in made]
     table("What came out", ("stage", "in", "out", "dropped", "rejected", "most frequent reason"), rows)
-    say(f"shards are in {run.root.uri}/shards, the report is {run.root.uri}/report.html")
+    if last == "report":
+        say(f"shards are in {run.root.uri}/shards, the report is {run.root.uri}/report.html")
+    else:
+        say(f"stopped after {last}, as asked; run it again without --until to go on")
 
 
 def _worst(manifest: "StageManifest") -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from curate.demonstrations.importers.emoji import code_points
+from curate.demonstrations.importers.emoji import code_points, head
 from curate.errors import InputError
 
 DOLPHIN = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 72 72"><circle cx="30" cy="30" r="20" fill="blue"/></svg>'
@@ -25,6 +25,25 @@ DOLPHIN = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 72 72"><circle c
 )
 def test_code_points_are_read_off_names(stem: str, points: tuple[int, ...]) -> None:
     assert code_points(stem) == points
+
+
+@pytest.mark.parametrize(
+    ("name", "noun"),
+    [
+        ("smiling face with halo", "face"),
+        ("dolphin", "dolphin"),
+        ("bouquet of flowers", "bouquet"),
+        ("person-juggling", "juggling"),
+    ],
+)
+def test_the_head_of_a_name_is_what_it_is_one_of(name: str, noun: str) -> None:
+    assert head(name) == noun
+
+
+def test_emoji_can_be_grouped_by_the_head_of_their_names(lay: Any, imported: Any) -> None:
+    source = lay({"svg/1F607.svg": DOLPHIN})
+    _, [one] = imported("emoji", source, concept="head")
+    assert (one.answer, one.concepts) == ("smiling face with halo", ("face",))
 
 
 def test_styles_agree_on_names_and_groups(lay: Any, imported: Any, picture: Callable[..., bytes]) -> None:

@@ -31,6 +31,9 @@ class EmojiSettings(ImportSettings):
 
     names: Literal["unicode", "table"] = "unicode"
     """Whose names: the Unicode standard's, or those of the set's own table. The other one fills gaps."""
+    concept: Literal["name", "head"] = "name"
+    """What an emoji is one of: its full name, which is one picture a style, or the noun at the name's head, which many
+    share: a `smiling face with halo` is a face."""
     skin_tones: bool = False
     """Also the variants of a person in five skin tones, which show one concept."""
     sequences: bool = False
@@ -84,18 +87,25 @@ class Emoji:
             raise Unusable("no_code_point", "the file's name is no code point")
         meaning = Meaning(*item.data) if item.data else None
         self._check_wanted(points)
-        own, standard = meaning.name if meaning else "", _unicode_name(points)
-        name = (own or standard) if self._settings.names == "table" else (standard or own)
+        listed, standard = meaning.name if meaning else "", _unicode_name(points)
+        name = (listed or standard) if self._settings.names == "table" else (standard or listed)
         if not name:
             raise Unwanted("no_name", "-".join(f"{point:04X}" for point in points))
         above = (meaning.subgroup, meaning.group) if meaning else ()
-        yield Found((Picture(item.record),), name, concepts=(name, *(concept for concept in above if concept)))
+        own = head(name) if self._settings.concept == "head" else name
+        yield Found((Picture(item.record),), name, concepts=(own, *(concept for concept in above if concept)))
 
     def _check_wanted(self, points: tuple[int, ...]) -> None:
         if not self._settings.skin_tones and any(point in SKIN_TONES for point in points):
             raise Unwanted("skin_tone")
         if not self._settings.sequences and len(_key(points)) > 1:
             raise Unwanted("sequence")
+
+
+def head(name: str) -> str:
+    """The noun at the head of an emoji's English name: the last word, or the one before a preposition."""
+    words = re.split(r"\s+(?:with|of|on|in|over|behind|from|and)\s+", name.replace("-", " "), maxsplit=1)[0].split()
+    return words[-1] if words else name
 
 
 def code_points(stem: str) -> tuple[int, ...]:
