@@ -3,7 +3,7 @@
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
@@ -96,9 +96,10 @@ def words_of(name: str) -> str:
     return " ".join(re.sub(r"[_\-+.]+", " ", name).split())
 
 
-def folder_concepts(record: str) -> tuple[str, ...]:
-    """The folders above a record as words, the innermost first."""
-    return tuple(words for folder in reversed(PurePosixPath(record).parts[:-1]) if (words := words_of(folder)))
+def folder_concepts(record: str, skip: Collection[str] = ()) -> tuple[str, ...]:
+    """The folders above a record as words, the innermost first, without those to skip."""
+    above = map(words_of, reversed(PurePosixPath(record).parts[:-1]))
+    return tuple(words for words in above if words and words not in skip)
 
 
 def numbered(names: Iterable[str]) -> Iterator[str]:

@@ -106,3 +106,11 @@ def test_a_caption_as_a_concept_has_no_article(caption: str, concept: str) -> No
     from curate.demonstrations.importers.captions import bare
 
     assert bare(caption) == concept
+
+
+def test_folders_that_name_a_style_are_passed_over(lay: Any, imported: Any, picture: Callable[..., bytes]) -> None:
+    source = lay({"animals/cartoon/1.png": picture(1), "animals/cartoon/1.txt": "A dog."})
+    _, [captioned] = imported("captions", source, skip_folders=("cartoon",))
+    _, [labelled] = imported("classes", source, out="classes", skip_folders=("cartoon",))
+    assert captioned.concepts == labelled.concepts == ("animals",)
+    assert labelled.answer == "animals"

@@ -30,6 +30,8 @@ class CaptionSettings(ImportSettings):
     """Encoding of the text files."""
     concepts_from: Literal["folders", "caption", "none"] = "folders"
     """The folders above the picture, or the caption without its article and full stop."""
+    skip_folders: tuple[str, ...] = ()
+    """Folders, as words, that name no class, such as a drawing style; the next one up counts."""
     prefer: Literal["pixels", "drawing"] = "pixels"
     """Which picture counts where X.png and X.svg both exist."""
 
@@ -91,7 +93,7 @@ class Captions:
 
     def _concepts(self, picture: str, caption: str) -> tuple[str, ...]:
         if self._settings.concepts_from == "folders":
-            return folder_concepts(picture)
+            return folder_concepts(picture, self._settings.skip_folders)
         if self._settings.concepts_from == "caption":
             return (bare(caption),)
         return ()

@@ -16,6 +16,8 @@ class ClassSettings(ImportSettings):
 
     level: Literal["innermost", "outermost"] = "innermost"
     """Which of several nested folders is the class."""
+    skip_folders: tuple[str, ...] = ()
+    """Folders, as words, that name no class, such as a drawing style; the next one up counts."""
     names: dict[str, str] = Field(default_factory=dict)
     """Names of classes whose folders are called otherwise, as {folder name as words: class name}."""
 
@@ -42,7 +44,8 @@ class Classes:
 
     def found(self, item: Item) -> Iterator[Found]:
         """The picture, a question and the class."""
-        concepts = tuple(self._settings.names.get(concept, concept) for concept in folder_concepts(item.record))
+        folders = folder_concepts(item.record, self._settings.skip_folders)
+        concepts = tuple(self._settings.names.get(folder, folder) for folder in folders)
         if not concepts:
             raise Unusable("no_class", "the picture lies in no class folder")
         label = concepts[0] if self._settings.level == "innermost" else concepts[-1]
