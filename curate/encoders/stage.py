@@ -1,12 +1,12 @@
 """`curate embed`: records of a run into unit vectors on disk, part by part.
 
-The same records give the same bytes on any number of workers: parts and batches are cut by the data alone,
-every forward pass has the same number of rows, and on a CPU each worker computes with one thread.
+A part of the demonstrations becomes a part of the embeddings; its rows are read where they are embedded, so memory
+does not grow with the data. The same records give the same bytes on any number of workers: parts and batches are
+cut by the data alone, every forward pass has the same number of rows, and on a CPU each worker computes with one thread.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import Field
@@ -15,20 +15,17 @@ from curate.encoders.base import ImageSpace, Pixels, Precision
 from curate.encoders.load import load_encoder
 from curate.encoders.parts import Vector, as_npy, filled, mean_unit
 from curate.encoders.prefetch import ahead
-from curate.engine import Partition, PartWriter, Progress, StageManifest
+from curate.encoders.rows import Row, Source, TextOf, What, count_of, inputs_of, partitions, rows_in
+from curate.engine import PartWriter, Progress, StageManifest
 from curate.engine import run as run_stage
-from curate.errors import ConfigError, InputError
+from curate.errors import InputError
 from curate.images import MAX_PIXELS, BadImage, open_rgb
 from curate.layout import Run
-from curate.schema import Demonstration, Document
 from curate.settings import Settings
-from curate.storage import Folder, ImageStore, hash_json
+from curate.storage import Folder, ImageStore
 
 if TYPE_CHECKING:
     from curate.encoders.openclip import OpenClipEncoder
-
-What = Literal["demonstrations", "documents", "images"]
-TextOf = Literal["both", "question", "answer"]
 
 
 class EmbedSettings(Settings):
@@ -42,19 +39,8 @@ class EmbedSettings(Settings):
     """Which text of a demonstration stands for it: its question, its answer, or one after the other."""
     precision: Precision = "auto"
     """bfloat16 is half as fast again on a CPU that has it (AMX, AVX512-BF16), and exact to two digits less."""
-    part_size: int = Field(default=1024, ge=1)
-    """Records in a part, the unit of resuming."""
     max_pixels: int = Field(default=MAX_PIXELS, ge=1)
     """Larger images are rejected before they are decoded."""
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One record to embed: the refs of its images and its text, either of which may be empty."""
-
-    id: str
-    refs: tuple[str, ...]
-    text: str
 
 
 class Embed:
@@ -64,12 +50,14 @@ class Embed:
     of their vectors, and the ref of the first.
     """
 
-    name, version = "embed", "1"
+    name, version = "embed", "2"
 
-    def __init__(self, settings: EmbedSettings, images: ImageStore, encoder: "OpenClipEncoder", device: str = "") -> None:
+    def __init__(
+        self, settings: EmbedSettings, what: What, images: ImageStore, encoder: "OpenClipEncoder", device: str = ""
+    ) -> None:
         # A path in the encoder's name stays out of the manifest; its fingerprint stands among the inputs.
         self.settings: Settings = settings.model_copy(update={"encoder": encoder.name})
-        self._wanted, self._device, self._images = settings, device, images
+        self._wanted, self._what, self._device, self._images = settings, what, device, images
         self._encoder: OpenClipEncoder | None = encoder
 
     def __getstate__(self) -> dict[str, Any]:
@@ -84,13 +72,14 @@ class Embed:
         if self._encoder.device == "cpu":
             torch.set_num_threads(1)  # the order of sums must not depend on the number of cores
 
-    def process(self, payload: Sequence[Row], part: PartWriter) -> None:
+    def process(self, payload: Source, part: PartWriter) -> None:
         """Embeds one part; a record with a bad image is rejected."""
         import pyarrow as pa
 
-        part.saw(len(payload))
-        vectors, bad = self._image_vectors(payload)
-        rows = [row for row in payload if not _reject(row, bad, part)]
+        wanted = rows_in(payload, self._what, self._wanted.text)
+        part.saw(len(wanted))
+        vectors, bad = self._image_vectors(wanted)
+        rows = [row for row in wanted if not _reject(row, bad, part)]
         pictures = [mean_unit([vectors[ref] for ref in row.refs]) if row.refs else None for row in rows]
         texts = self._text_vectors([row.text for row in rows])
         columns = {
@@ -179,52 +168,17 @@ def embed(
     Demonstrations go to RUN/embeddings, documents (each node) and images to a folder beside it.
     Raises InputError when the run holds nothing of the kind, or the encoder's weights cannot be had.
     """
-    rows, inputs = list(rows_of(run, what, settings.text)), inputs_of(run, what)
-    if not rows:
+    inputs = inputs_of(run, what)
+    if not count_of(run, what):
         raise InputError(f"{run.root.uri} has no {what} to embed")
     encoder = load_encoder(settings.encoder, settings.image_space, device, settings.precision)
-    stage = Embed(settings, run.images, encoder, device)
-    chunks = [rows[start : start + settings.part_size] for start in range(0, len(rows), settings.part_size)]
-    partitions = [Partition(_fingerprint(chunk, encoder.fingerprint), chunk) for chunk in chunks]
+    stage = Embed(settings, what, run.images, encoder, device)
     if encoder.device != "cpu":
         workers = 1  # one process keeps an accelerator busy
-    return run_stage(stage, partitions, folder_for(run, what), {**inputs, "encoder": encoder.fingerprint}, workers, progress)
+    parts = partitions(run, what, encoder.fingerprint)
+    return run_stage(stage, parts, folder_for(run, what), {**inputs, "encoder": encoder.fingerprint}, workers, progress)
 
 
 def folder_for(run: Run, what: What) -> Folder:
     """Where the vectors of a kind of record lie."""
     return run.embeddings if what == "demonstrations" else run.root / f"embeddings-{what}"
-
-
-def rows_of(run: Run, what: What, text: TextOf) -> Iterator[Row]:
-    """The records of a run as rows, in stored order; images in order of their hashes."""
-    if what == "demonstrations":
-        return (_row_of_demonstration(one, text) for one in run.demonstrations())
-    if what == "documents":
-        return (row for document in run.documents() for row in _rows_of_document(document))
-    names = sorted(name.rpartition("/")[2] for name in run.images.folder.names())
-    return (Row(name, (name,), "") for name in names)
-
-
-def inputs_of(run: Run, what: What) -> dict[str, str]:
-    """Content hashes of the stages that the rows come from."""
-    if what == "images":
-        return {"images": hash_json(sorted(run.images.folder.names()))}
-    return {folder.uri.rpartition("/")[2]: StageManifest.load(folder).digest for folder in run.required(what)}
-
-
-def _row_of_demonstration(one: Demonstration, text: TextOf) -> Row:
-    chosen = {"question": one.question, "answer": one.answer, "both": f"{one.question} {one.answer}"}
-    if text not in chosen:
-        raise ConfigError(f"text must be both, question or answer, not {text!r}")
-    return Row(one.id, tuple(image.ref for image in one.images), chosen[text].strip())
-
-
-def _rows_of_document(document: Document) -> Iterator[Row]:
-    """One row a node, called DOCUMENT#INDEX."""
-    for index, node in enumerate(document.nodes):
-        yield Row(f"{document.id}#{index}", (node.image.ref,) if node.image else (), node.text if not node.image else "")
-
-
-def _fingerprint(rows: Sequence[Row], encoder: str) -> str:
-    return hash_json([encoder, [[row.id, list(row.refs), row.text] for row in rows]])

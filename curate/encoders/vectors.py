@@ -26,6 +26,9 @@ Mask = npt.NDArray[np.bool_]
 Space = Literal["image", "text"]
 """Which vectors of a demonstration: those of its image, or of its text (question and answer)."""
 
+HEAD = 10 + 2**16
+"""Bytes that hold any header of a .npy file."""
+
 AGAIN = "remove the part and run curate embed again"
 
 
@@ -133,17 +136,28 @@ def _part(folder: Folder, name: str, manifest: StageManifest) -> Half:
 
 
 def _load(folder: Folder, name: str) -> npt.NDArray[Any]:
-    """An array as a memory map, or read whole where that is impossible (object stores, empty parts)."""
-    if folder.is_local:
-        try:
-            mapped: npt.NDArray[Any] = np.load(folder.local(name), mmap_mode="r", allow_pickle=False)
-            return mapped
-        except ValueError as error:
-            if "empty" not in str(error):
-                raise
-    read: npt.NDArray[Any] = np.load(io.BytesIO(folder.read(name)), allow_pickle=False)
-    read.flags.writeable = False
-    return read
+    """An array as a read-only memory map, or read whole where that is impossible (object stores, empty parts).
+
+    The file is closed again: a NumPy memory map would keep it open, and a thousand parts are more than a process may.
+    """
+    import pyarrow as pa
+
+    if folder.is_local and folder.size(name):
+        with pa.memory_map(str(folder.local(name))) as mapped:
+            return _array(mapped.read_buffer())
+    return _array(folder.read(name))
+
+
+def _array(data: "pa.Buffer | bytes") -> npt.NDArray[Any]:
+    """A NumPy file's array, as a view of its bytes."""
+    head = io.BytesIO(memoryview(data)[:HEAD])
+    if np.lib.format.read_magic(head) != (1, 0):
+        raise ValueError("not the version of .npy that embed writes")
+    shape, by_column, kind = np.lib.format.read_array_header_1_0(head)
+    if by_column or kind.hasobject:
+        raise ValueError("not an array that embed writes")
+    count = int(np.prod(shape))
+    return np.frombuffer(data, kind, count, head.tell()).reshape(shape)
 
 
 def _check_size(folder: Folder, name: str, manifest: StageManifest) -> None:

@@ -63,7 +63,7 @@ def embed_run(
         curate embed runs/demo --encoder open_clip:ViT-B-32/laion2b_s34b_b79k
     """
     from curate.encoders import EmbedSettings, embed
-    from curate.encoders.stage import inputs_of, rows_of
+    from curate.encoders.rows import count_of, inputs_of
     from curate.engine import check_rejected
     from curate.layout import Run
     from curate.settings import load
@@ -72,7 +72,7 @@ def embed_run(
     chosen += [f"image_space={image_space.value}"] if image_space else []
     settings, here = load(EmbedSettings, config, [*overrides, *chosen]), Run.at(run)
     if dry_run:
-        count = sum(1 for _ in rows_of(here, what.value, settings.text))
+        count = count_of(here, what.value)
         plan = {"what": what.value, "records": count, "settings": settings.model_dump(), "inputs": inputs_of(here, what.value)}
         answer(plan) if as_json else say(
             f"would embed {count:,} {what.value} with {settings.encoder} ({settings.image_space})"

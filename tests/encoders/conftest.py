@@ -11,8 +11,9 @@ from curate.encoders.openclip import OpenClipEncoder
 from curate.engine import Partition, PartWriter
 from curate.engine import run as run_stage
 from curate.layout import Run
-from curate.schema import Demonstration, Image, Provenance, to_table
+from curate.schema import Demonstration, Image, Provenance, as_json, to_table
 from curate.settings import Settings
+from curate.storage import hash_json
 
 TINY = {
     "embed_dim": 16,
@@ -60,13 +61,15 @@ class _Store:
 
 
 @pytest.fixture
-def make_run(tmp_path: Path) -> Callable[[Sequence[tuple[Sequence[bytes], str]]], Run]:
-    """`make_run([([image bytes, ...], answer), ...])` gives a run that holds these demonstrations."""
+def make_run(tmp_path: Path) -> Callable[..., Run]:
+    """`make_run([([image bytes, ...], answer), ...], part=2)` gives a run that holds these demonstrations, by two."""
 
-    def make(shown: Sequence[tuple[Sequence[bytes], str]]) -> Run:
+    def make(shown: Sequence[tuple[Sequence[bytes], str]], part: int = 1000) -> Run:
         run = Run.at(tmp_path / "run")
         records = [_demonstration(run, i, images, answer) for i, (images, answer) in enumerate(shown)]
-        run_stage(_Store(), [Partition("all", records)], run.root / "demonstrations" / "drawn")
+        chunks = [records[start : start + part] for start in range(0, len(records), part)] or [[]]
+        parts = [Partition(hash_json([as_json(record) for record in chunk]), chunk) for chunk in chunks]
+        run_stage(_Store(), parts, run.root / "demonstrations" / "drawn")
         return run
 
     return make

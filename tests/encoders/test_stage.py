@@ -1,5 +1,6 @@
 """Embedding is resumable, indifferent to the number of workers, and keeps what is sound."""
 
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,15 +8,21 @@ from typing import Any
 import numpy as np
 import pytest
 
+from curate.documents import MineSettings, mine
 from curate.encoders import EmbedSettings, embed
 from curate.encoders.openclip import OpenClipEncoder
+from curate.encoders.rows import partitions
 from curate.encoders.vectors import Vectors
+from curate.engine import Partition, PartWriter, SourcePart
+from curate.engine import run as run_stage
 from curate.errors import InputError
 from curate.images import open_rgb
 from curate.layout import Run
+from curate.schema import Demonstration, to_table
+from curate.settings import Settings
 
 Picture = Callable[..., bytes]
-MakeRun = Callable[[Any], Run]
+MakeRun = Callable[..., Run]
 
 
 def settings(folder: Path, **more: Any) -> EmbedSettings:
@@ -47,11 +54,11 @@ def test_vectors_are_unit_float16_in_the_order_of_the_demonstrations(
 
 
 def test_a_second_run_redoes_only_a_lost_part(make_run: MakeRun, picture: Picture, tiny_folder: Path) -> None:
-    run = make_run([([picture(i)], f"thing {i}") for i in range(5)])
-    embed(run, settings(tiny_folder, part_size=2))
+    run = make_run([([picture(i)], f"thing {i}") for i in range(5)], part=2)
+    embed(run, settings(tiny_folder))
     before = contents(run)
     run.embeddings.remove("part-00001.image.npy")
-    embed(run, settings(tiny_folder, part_size=2))
+    embed(run, settings(tiny_folder))
     assert contents(run) == before
     assert [line.split('"')[3] for line in (run.embeddings.local("timings.jsonl")).read_text().splitlines()][3:] == [
         "part-00001"
@@ -59,12 +66,12 @@ def test_a_second_run_redoes_only_a_lost_part(make_run: MakeRun, picture: Pictur
 
 
 def test_bytes_do_not_depend_on_the_number_of_workers(make_run: MakeRun, picture: Picture, tiny_folder: Path) -> None:
-    run = make_run([([picture(i)], "word " * (i % 7)) for i in range(40)])
-    embed(run, settings(tiny_folder, part_size=7))
+    run = make_run([([picture(i)], "word " * (i % 7)) for i in range(40)], part=7)
+    embed(run, settings(tiny_folder))
     alone = contents(run)
     for name in run.embeddings.names():
         run.embeddings.remove(name)
-    embed(run, settings(tiny_folder, part_size=7), workers=2)
+    embed(run, settings(tiny_folder), workers=2)
     assert contents(run) == alone
 
 
@@ -72,8 +79,8 @@ def test_a_vector_does_not_depend_on_its_neighbours(make_run: MakeRun, picture: 
     shown = [([picture(i)], f"thing number {i} " * (i % 3 + 1)) for i in range(3)]
     stored = []
     for size in (1, 3):
-        run = make_run(shown)
-        embed(run, EmbedSettings(part_size=size))
+        run = make_run(shown, part=size)
+        embed(run, EmbedSettings())
         stored.append([Vectors.read(run.embeddings, space).matrix.tobytes() for space in ("image", "text")])
     assert stored[0] == stored[1]
 
@@ -123,3 +130,56 @@ def test_all_stored_images_can_be_embedded_without_demonstrations(
 def test_an_empty_run_is_an_error_that_says_so(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no images"):
         embed(Run.at(tmp_path), EmbedSettings(), what="images")
+
+
+def test_a_part_of_the_demonstrations_is_a_part_of_the_embeddings_and_only_its_name_travels(
+    make_run: MakeRun, picture: Picture, tiny_folder: Path
+) -> None:
+    run = make_run([([picture(i)], f"thing {i}") for i in range(5)], part=2)
+    payloads = [partition.payload for partition in partitions(run, "demonstrations", "any encoder")]
+    assert all(isinstance(payload, SourcePart) for payload in payloads)
+    manifest = embed(run, settings(tiny_folder))
+    assert [part["in"] for part in manifest.parts] == [2, 2, 1]
+    assert max(len(pickle.dumps(payload)) for payload in payloads) < 1000
+
+
+def test_a_changed_part_is_embedded_again_and_the_others_are_not(
+    make_run: MakeRun, picture: Picture, tiny_folder: Path
+) -> None:
+    shown = [([picture(i)], f"thing {i}") for i in range(5)]
+    embed(make_run(shown, part=2), settings(tiny_folder))
+    run = make_run([*shown[:3], ([picture(3)], "something else"), shown[4]], part=2)
+    embed(run, settings(tiny_folder))
+    lines = run.embeddings.local("timings.jsonl").read_text().splitlines()
+    assert [line.split('"')[3] for line in lines][3:] == ["part-00001"]
+
+
+def test_a_part_without_demonstrations_is_a_part_without_vectors(
+    make_run: MakeRun, picture: Picture, tiny_folder: Path
+) -> None:
+    run = make_run([([picture(1)], "one")])
+    run_stage(Nothing(), [Partition("none", None)], run.root / "demonstrations" / "barren")
+    manifest = embed(run, settings(tiny_folder))
+    assert [part["in"] for part in manifest.parts] == [0, 1]
+    assert Vectors.read(run.embeddings).ids == ["d0"]
+
+
+class Nothing:
+    name, version, settings = "demonstrations", "1", Settings()
+
+    def setup(self) -> None: ...
+
+    def process(self, payload: None, part: PartWriter) -> None:
+        part.table(to_table([], Demonstration))
+
+
+def test_nodes_of_documents_are_embedded_part_by_part(picture: Picture, tiny_folder: Path, tmp_path: Path) -> None:
+    run, pages = Run.at(tmp_path / "run"), tmp_path / "pages"
+    pages.mkdir()
+    (pages / "a.png").write_bytes(picture(1))
+    (pages / "a.html").write_text(f"<p>{'Words of a page. ' * 20}</p><figure><img src=a.png></figure>")
+    mine([str(pages)], MineSettings(), run)
+    manifest = embed(run, settings(tiny_folder), what="documents")
+    stored = Vectors.read(run.root / "embeddings-documents")
+    assert manifest.counts["out"] == len(stored) == sum(len(document.nodes) for document in run.documents()) > 1
+    assert stored.ids[0].endswith("#0")

@@ -65,8 +65,19 @@ def test_rows_stand_in_the_order_of_the_parts(tmp_path: Path) -> None:
 
 def test_one_part_is_a_read_only_view_of_the_file(tmp_path: Path) -> None:
     matrix = Vectors.read(embedded(tmp_path, 3)).matrix
-    assert isinstance(matrix, np.memmap)
+    assert not matrix.flags.owndata
     assert not matrix.flags.writeable
+
+
+def test_many_parts_do_not_hold_many_files_open(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    folder = embedded(tmp_path, *[1] * 60)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (40, limits[1]))
+    try:
+        assert len(Vectors.read(folder).matrix) == 60
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 def test_no_part_at_all_is_no_vector(tmp_path: Path) -> None:
