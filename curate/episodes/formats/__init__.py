@@ -50,7 +50,7 @@ FORMATS: Registry[Format] = Registry("format")
 
 
 def concept_names(drafts: Drafts) -> list[list[str]]:
-    """[E][N] the names of the concepts in the slots."""
+    """The names [E, N] of the concepts in the slots."""
     names = drafts.pool.names
     return [[names[code] for code in row] for row in drafts.concepts.tolist()]
 

@@ -42,7 +42,7 @@ class Classification:
 
 
 def pseudo_names(drafts: Drafts, words: list[str]) -> list[list[str]]:
-    """[E][N] made-up words, distinct within an episode and drawn anew for each."""
+    """Made-up words [E, N], distinct within an episode and drawn anew for each."""
     ways = drafts.concepts.shape[1]
     share = len(words) // ways  # every slot draws from a share of its own; which slot is right is balanced
     picks: Ints = drafts.dice.below("words", share, ways) + share * np.arange(ways)
