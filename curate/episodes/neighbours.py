@@ -43,6 +43,6 @@ class IndexSearch:
         self._index, self._of, self._vectors = index, pool.vector_rows[:, 0], pool.vectors
 
     def nearest(self, rows: Ints, k: int) -> Ints:
-        """What the index finds for the first images; a demonstration with several images may come several times."""
+        """What the index finds; a demonstration with several images has one vector, the mean direction of theirs."""
         found = self._index.search(self._vectors[self._of[rows]], k).rows
         return np.where(found >= 0, self._pool_rows[found], -1)

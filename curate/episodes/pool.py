@@ -4,7 +4,7 @@ N demonstrations, at most M images each. Codes are small integers for equal stri
 """
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -141,6 +141,12 @@ class Pool:
         """[N] demonstrations without a fault."""
         return np.array([not fault for fault in self.faults], dtype=bool)
 
+    @cached_property
+    def labelled(self) -> Mask:
+        """[N] usable demonstrations whose concept reads as a label: headings that are sentences or addresses do not."""
+        short = np.array([len(name) <= LABEL and "://" not in name for name in self.names], dtype=bool)
+        return self.usable & (self.concepts >= 0) & (short[self.concepts] if len(short) else False)
+
     def are_related(self, one: Ints, other: Ints) -> Mask:
         """Whether two concepts name the same thing or may both be true of one image; shapes broadcast."""
         keys = np.asarray(one * len(self.names) + other)
@@ -184,6 +190,8 @@ class Pool:
         return np.asarray(self.vectors, dtype=np.float32)
 
 
+LABEL = 60
+"""Characters of the longest concept that stands among options."""
 CHUNK = 32
 """Queries whose vectors are compared together, so that they stay in a core's cache."""
 
@@ -191,13 +199,13 @@ _READ = ("id", "images", "question", "answer", "task", "concepts", "format", "do
 
 
 def _names(column: dict[str, list[Any]], concepts: Codes) -> list[str]:
-    """How a concept is written, by code: as its first demonstration writes it."""
-    written: dict[int, str] = {}
+    """How a concept is written, by code: as most demonstrations write it, of equals the first."""
+    written: dict[int, Counter[str]] = defaultdict(Counter)
     for names in column["concepts"]:
         for name in names or ():
             if normal(name):
-                written.setdefault(concepts.of(normal(name)), " ".join(name.split()))
-    return [written[code] for code in range(len(written))]
+                written[concepts.of(normal(name))][" ".join(name.split())] += 1
+    return [max(written[code], key=written[code].__getitem__) for code in range(len(written))]
 
 
 def _related(images: list[list[dict[str, Any]]], lists: list[list[str]], concepts: Codes) -> Ints:

@@ -166,7 +166,7 @@ def templates_json(templates: dict[str, list[Template]]) -> dict[str, list[Any]]
 class EpisodeStage:
     """Queries in, Episodes out."""
 
-    name, version = "episodes", "1"
+    name, version = "episodes", "2"
 
     def __init__(self, run: Run, settings: EpisodeSettings, templates: dict[str, list[Template]], inputs: Inputs) -> None:
         self.settings: Settings = settings

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from curate.episodes.pool import Pool
 from curate.episodes.settings import EpisodeSettings, Plan
 from curate.schema import Episode, arrow_schema, from_table, to_table
 
@@ -167,3 +168,22 @@ def test_provenance_and_licences_name_everything_that_went_in(made: Any) -> None
         assert e.licence == "CC-BY-4.0 AND CC0-1.0"
         assert set(e.provenance.lineage) == {"import:0", "import:1"}
         assert (e.provenance.source, e.provenance.record) == ("made up", e.query.demonstration_id)
+
+
+def test_a_heading_that_is_a_sentence_or_an_address_is_no_option(made: Any) -> None:
+    long, link = "Increasing this value selects pixels that are lighter than those selected before", "See https://example.org"
+    names = ["cat", "dog", long, link]
+    pool = Pool.of([made.demonstration(i, concepts=(names[i % 4],), answer=names[i % 4]) for i in range(40)])
+    plans = [
+        Plan(format="multiple_choice", selector="random", shots=[2]),
+        Plan(format="open_qa", selector="random", shots=[1]),
+    ]
+    built = made.build(pool, EpisodeSettings(episodes=plans, guard={"cosine": None}))  # type: ignore[arg-type]
+    assert {option for e in of(built, "multiple_choice") for option in e.query.options} == {"cat", "dog"}
+    assert {e.concept for e in of(built, "open_qa")} >= {long, link}
+
+
+def test_a_concept_is_written_as_most_write_it(made: Any) -> None:
+    spelt = ["Tools", "tools", "tools", "Hats", "hats"]
+    pool = Pool.of([made.demonstration(i, concepts=(name,)) for i, name in enumerate(spelt)])
+    assert pool.names == ["tools", "Hats"]

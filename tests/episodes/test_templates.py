@@ -14,6 +14,11 @@ def test_every_format_has_several_wordings() -> None:
     assert all(len({template.turn for template in templates}) >= 4 for templates in known.values())
 
 
+def test_no_wording_asks_for_an_article_a_single_word_or_a_length() -> None:
+    turns = [template.turn for templates in load_templates().values() for template in templates]
+    assert not [turn for turn in turns if turn.endswith((" a", " an", " the")) or " words" in turn or "briefly" in turn]
+
+
 def test_own_files_replace_one_format_and_leave_the_others(tmp_path: Path) -> None:
     (tmp_path / "caption.yaml").write_text('- turn: "Was ist zu sehen?"\n', encoding="utf-8")
     known = load_templates(str(tmp_path))

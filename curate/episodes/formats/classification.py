@@ -15,8 +15,8 @@ class Classification:
     by_concept = True
 
     def accepts(self, pool: Pool) -> Mask:
-        """Demonstrations that bear a concept."""
-        return pool.usable & (pool.concepts >= 0)
+        """Demonstrations whose concept can stand as a label."""
+        return pool.labelled
 
     def ways(self, plan: Plan, shots: int) -> list[int]:
         """Numbers of classes that divide the shots; none for made-up words without demonstrations."""

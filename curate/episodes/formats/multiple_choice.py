@@ -16,8 +16,8 @@ class MultipleChoice:
     by_concept = True
 
     def accepts(self, pool: Pool) -> Mask:
-        """Demonstrations that bear a concept."""
-        return pool.usable & (pool.concepts >= 0)
+        """Demonstrations whose concept can stand as a label."""
+        return pool.labelled
 
     def ways(self, plan: Plan, shots: int) -> list[int]:
         """All that are asked for; with demonstrations, where possible, only as many options as can all be demonstrated."""
