@@ -89,7 +89,8 @@ class Member:
         return data
 
 
-_BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, ValueError)
+_BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, ValueError, RecursionError)
+"""What the standard library raises on damage; RecursionError on a tar header that extends an extension, and so on."""
 
 
 def _reason(error: Exception) -> str:
@@ -282,11 +283,14 @@ class _Header(tarfile.TarInfo):
     def fromtarfile(cls, archive: tarfile.TarFile) -> Self:
         """Reads the next header; BadMember where tarfile would take damage for the end."""
         try:
-            return super().fromtarfile(archive)
+            header = super().fromtarfile(archive)
         except (tarfile.TruncatedHeaderError, tarfile.EmptyHeaderError) as error:  # type: ignore[attr-defined]
             raise BadMember("truncated", str(error)) from None
         except tarfile.InvalidHeaderError as error:  # type: ignore[attr-defined]
             raise BadMember("corrupt", str(error)) from None
+        if header.size < 0:  # it would lead back to where the walk has been
+            raise BadMember("corrupt", f"a header claims {header.size} bytes")
+        return header
 
 
 class _Unpacked(io.RawIOBase):

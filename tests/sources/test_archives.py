@@ -202,3 +202,26 @@ def test_members_larger_than_any_buffer_are_whole(tmp_path: Path, kind: str) -> 
     files = {"big": bytes(range(256)) * 80_000} if kind != "tar.bz2" else {"big": random.Random(2).randbytes(2 << 20)}
     data = zipped(files, zipfile.ZIP_STORED) if kind == "zip" else PACKERS[kind](tarred(files))
     assert read(put(tmp_path, data), Limits(max_ratio=1e6)) == (files, [])
+
+
+def header(name: str, kind: bytes = tarfile.REGTYPE, body: bytes = b"") -> bytes:
+    info = tarfile.TarInfo(name)
+    info.type, info.size = kind, len(body)
+    return info.tobuf(tarfile.USTAR_FORMAT) + body.ljust(-(-len(body) // 512) * 512, b"\0")
+
+
+@pytest.mark.parametrize("pack", PACKERS.values(), ids=PACKERS)
+@pytest.mark.parametrize(
+    "trap",
+    [
+        header("././@LongLink", tarfile.GNUTYPE_LONGNAME, b"name\0") * 5000,
+        header("x", tarfile.XHDTYPE, b"14 size=-1536\n") + header("loop.html"),
+    ],
+    ids=["extensions of extensions", "a size that leads back"],
+)
+def test_tar_headers_that_lead_nowhere_end_the_walk(tmp_path: Path, trap: bytes, pack: Callable[[bytes], bytes]) -> None:
+    (tmp_path / "trap").write_bytes(pack(header("first.html", body=b"good") + trap + header("last.html") + b"\0" * 1024))
+    refused: list[tuple[str, str, str]] = []
+    found = [member.read() for member in members(tmp_path / "trap", Limits(max_members=100), lambda *why: refused.append(why))]
+    assert found == [b"good"]
+    assert [why[:2] for why in refused] == [("trap", "corrupt")]
