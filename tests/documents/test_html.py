@@ -1,13 +1,16 @@
 """Pages become blocks in reading order: content all there, furniture gone."""
 
 import re
+import time
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from curate.documents.html.blocks import ImageBlock, joined
+from curate.documents.html.blocks import ImageBlock, TextBlock, joined
+from curate.documents.html.chrome import mark_of_names
 from curate.documents.html.pages import Page, read_page
+from curate.documents.html.pictures import srcset
 
 
 def page(body: str, boilerplate: bool = False) -> Page:
@@ -322,3 +325,22 @@ def test_any_bytes_are_a_page_or_a_reason(data: bytes) -> None:
     else:
         reason = "read"
     assert reason in ("read", "empty_page", "not_html")
+
+
+@pytest.mark.parametrize("name", ["utf-16", "utf-32-le", "utf-7", "punycode", "unicode_escape", "raw_unicode_escape", "idna"])
+def test_a_declaration_that_no_page_can_mean_is_not_believed(name: str) -> None:
+    html = f"<html><head><meta charset={name}></head><body><p>A caf\xe9 +AGE- \\u0041 here.</p></body></html>"
+    assert [b.text for b in read_page(html.encode("latin-1")).blocks if isinstance(b, TextBlock)] == [
+        "A caf\xe9 +AGE- \\u0041 here."
+    ]
+
+
+def test_megabytes_of_candidates_and_names_take_no_time_and_no_memory() -> None:
+    began = time.process_time()
+    many = srcset("a 1w, " * 500_000)
+    assert (len(many), many[0]) == (48, ("a", 1.0))
+    mark_of_names.cache_clear()
+    for number in range(5):
+        page(f"<div class='{'x' * 1_000_000}{number}' id='{'y' * 1_000_000}{number}'>text</div>")
+    assert mark_of_names.cache_info().currsize == 2  # what is remembered of a name is short, however long the name
+    assert time.process_time() - began < 10

@@ -35,6 +35,7 @@ _ABOUT = re.compile(rf"(?:{_DATA['about']})[-_]")
 _ROLES = {role: Mark[mark.upper()] for mark, roles in _DATA["roles"].items() for role in roles}
 _HIDING = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.I)
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+LONGEST_NAMES = 1000  # characters of a class or id that are looked at, and remembered
 
 
 @lru_cache(maxsize=20_000)
@@ -59,7 +60,7 @@ def mark_of(attributes: Attributes) -> tuple[Mark, bool]:
     mark = Mark.NONE
     names = attributes.get("class")
     if names:
-        mark = mark_of_names(names)
+        mark = mark_of_names(names[:LONGEST_NAMES])
         if len(attributes) == 1:
             return mark, False
     if role := attributes.get("role"):
@@ -67,7 +68,7 @@ def mark_of(attributes: Attributes) -> tuple[Mark, bool]:
     hidden = "hidden" in attributes and attributes["hidden"] != "until-found"
     if hidden or attributes.get("aria-hidden") == "true" or _HIDING.search(attributes.get("style") or ""):
         return Mark.HIDDEN, False
-    if (name := attributes.get("id")) and (by_id := mark_of_names(name)) >= Mark.CERTAIN and by_id > mark:
+    if (name := attributes.get("id")) and (by_id := mark_of_names(name[:LONGEST_NAMES])) >= Mark.CERTAIN and by_id > mark:
         return by_id, True
     return mark, False
 

@@ -10,6 +10,8 @@ import re
 DECLARED = re.compile(rb"""<(?:meta[^>]{0,200}?charset|\?xml[^>]{0,80}?encoding)\s*=\s*["']?\s*([a-z0-9_:.-]{2,30})""", re.I)
 DECLARED_WITHIN = 2048
 BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+NOT_OF_PAGES = ("utf-7", "utf-16", "utf-32", "punycode", "idna", "unicode", "raw-unicode", "undefined")
+"""Codecs that a declaration in ASCII cannot mean, that no browser knows, or that take quadratic time."""
 BINARY = (
     b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"PK\x03\x04", b"%PDF-", b"\x1f\x8b", b"\x7fELF", b"BZh", b"\xfd7zXZ", b"RIFF",
     b"MZ", b"\xca\xfe\xba\xbe", b"OggS", b"ID3", b"Rar!", b"7z\xbc\xaf", b"wOFF", b"SQLite format 3",
@@ -72,7 +74,8 @@ def _as_declared(data: bytes) -> str:
         return _western(data)  # as the WHATWG encoding standard has it
     try:
         codec = codecs.lookup(name)
-        return data.decode(name, "replace") if getattr(codec, "_is_text_encoding", False) else _western(data)
+        of_pages = getattr(codec, "_is_text_encoding", False) and not codec.name.startswith(NOT_OF_PAGES)
+        return data.decode(name, "replace") if of_pages else _western(data)
     except (LookupError, UnicodeError, ValueError):
         return _western(data)
 

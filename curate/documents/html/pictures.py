@@ -54,16 +54,18 @@ def srcset(text: str) -> list[tuple[str, float]]:
     """(address, size) of a `srcset`: size is the width of a `w` descriptor or a density times X_TO_W.
 
     An address runs to the next white space, so that commas inside it (data: URIs, CDN options) are its own.
+    Only the first candidates are read: each costs a copy of the rest, and megabytes of them would take hours.
     """
-    found, rest = [], text
-    while rest := rest.lstrip(" \t\r\n\f,"):
+    found: list[tuple[str, float]] = []
+    rest = text
+    while len(found) < 2 * MOST and (rest := rest.lstrip(" \t\r\n\f,")):
         url, _, rest = _first_word(rest)
         if url.endswith(","):
             found.append((url.rstrip(","), float(X_TO_W)))
             continue
         descriptor, _, rest = rest.partition(",")
         found.append((url, _size(descriptor)))
-    return found[: 2 * MOST]
+    return found
 
 
 def _first_word(text: str) -> tuple[str, str, str]:
