@@ -8,7 +8,7 @@ assignment, so that workers and batches change nothing.
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -17,6 +17,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from curate import images
+from curate.demonstrations.assigning import assign, within_window
 from curate.demonstrations.importing import free_folder
 from curate.demonstrations.sentences import Sentence, concept, context_around, heading_before, sentences_of, word_count
 from curate.engine import PartWriter, Progress, SourcePart, StageManifest, lineage_of, partitions_of, run
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
 Vectors = npt.NDArray[np.float32]  # [B, D], unit length
+TOGETHER_PIXELS = 64_000_000
+"""Pixels of one document that are decoded at a time: about 200 MB of RGB."""
 
 
 class ImageTextScorer(Protocol):
@@ -194,19 +197,19 @@ class Align:
             for place in places:
                 drop(place, "no_text" if self._scorer else "no_caption")
             return {}
-        pictures = self._pictures(document, places, part)
-        if not pictures:
+        seen = self._of_pictures(document, places, part)
+        if not seen:
             return {}
-        similarity = self._similarity(list(pictures.values()), [candidate.text for candidate in candidates])
-        given = assign(within_window(similarity, list(pictures), candidates, s.window), s.surplus)
-        return self._above_floor(list(pictures), candidates, given, drop)
+        similarity = self._similarity(list(seen.values()), [candidate.text for candidate in candidates])
+        given = assign(within_window(similarity, list(seen), candidates, s.window), s.surplus)
+        return self._above_floor(list(seen), candidates, given, drop)
 
     def _candidates(self, document: Document, places: list[int]) -> list[Sentence]:
         """The sentences within reach of any of the places."""
         s = self._set
         found = sentences_of(document, s.sentence_min_words, s.max_words) if places and self._scorer else []
-        near = [one for one in found if not s.window or any(abs(one.node - place) <= s.window for place in places)]
-        return near[: s.max_sentences]
+        reach = {node for place in places for node in range(place - s.window, place + s.window + 1)}
+        return [one for one in found if not s.window or one.node in reach][: s.max_sentences]
 
     def _above_floor(
         self,
@@ -227,6 +230,15 @@ class Align:
             words[place] = Words(candidates[column].text, how, similarity)
         return words
 
+    def _of_pictures(self, document: Document, places: list[int], part: PartWriter) -> "dict[int, npt.NDArray[np.float32]]":
+        """{place: [D]}, a group of pictures at a time: a page of photographs does not fit memory, its vectors do."""
+        assert self._scorer is not None
+        vectors = {}
+        for group in groups_of(document, places):
+            if pictures := self._pictures(document, group, part):
+                vectors.update(zip(pictures, self._scorer.vectors_of_images(list(pictures.values())), strict=True))
+        return vectors
+
     def _pictures(self, document: Document, places: list[int], part: PartWriter) -> "dict[int, Picture]":
         pictures = {}
         for place in places:
@@ -239,10 +251,9 @@ class Align:
                 part.reject(f"{document.provenance.record}#{place}", reason, image.ref)
         return pictures
 
-    def _similarity(self, pictures: "list[Picture]", texts: list[str]) -> npt.NDArray[np.float64]:
+    def _similarity(self, pictures: "list[npt.NDArray[np.float32]]", texts: list[str]) -> npt.NDArray[np.float64]:
         """Cosine similarity [images, texts], rounded so that the last bits of a matrix product decide nothing."""
-        assert self._scorer is not None
-        left, right = self._scorer.vectors_of_images(pictures), np.stack([self._vectors[text] for text in texts])
+        left, right = np.stack(pictures), np.stack([self._vectors[text] for text in texts])
         return np.round(left.astype(np.float64) @ right.astype(np.float64).T, 4)
 
     def _demonstration(self, document: Document, place: int, image: Image, words: Words) -> Demonstration:
@@ -265,28 +276,20 @@ class Align:
         )
 
 
-def within_window(
-    similarity: npt.NDArray[np.float64], places: list[int], candidates: list[Sentence], window: int
-) -> npt.NDArray[np.float64]:
-    """Similarities with those of sentences further than `window` nodes away set to -1, the worst there is."""
-    if not window:
-        return similarity
-    nodes = np.array([candidate.node for candidate in candidates])
-    far = np.abs(np.array(places)[:, None] - nodes[None, :]) > window
-    return np.where(far, -1.0, similarity)
-
-
-def assign(similarity: npt.NDArray[np.float64], surplus: bool) -> dict[int, tuple[int, float, str]]:
-    """{image: (sentence, similarity, how)} with the greatest sum; no sentence twice but for surplus images."""
-    from scipy.optimize import linear_sum_assignment
-
-    rows, columns = linear_sum_assignment(similarity, maximize=True)
-    given = {int(r): (int(c), float(similarity[r, c]), "assigned") for r, c in zip(rows, columns, strict=True)}
-    if surplus:
-        for row in range(len(similarity)):
-            best = int(similarity[row].argmax())
-            given.setdefault(row, (best, float(similarity[row, best]), "surplus"))
-    return given
+def groups_of(document: Document, places: Sequence[int]) -> Iterator[list[int]]:
+    """Places of images in order, in groups of at most TOGETHER_PIXELS, or of one image."""
+    group: list[int] = []
+    pixels = 0
+    for place in places:
+        image = document.nodes[place].image
+        more = image.width * image.height if image else 0
+        if group and pixels + more > TOGETHER_PIXELS:
+            yield group
+            group, pixels = [], 0
+        group.append(place)
+        pixels += more
+    if group:
+        yield group
 
 
 def silent_places(document: Document, settings: AlignSettings) -> list[int]:

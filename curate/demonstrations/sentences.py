@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 
 from curate.schema import Document
 
@@ -73,9 +73,10 @@ def concept(text: str) -> str:
 
 def context_around(document: Document, place: int, words: int, without: str = "") -> str:
     """Up to `words` words before node `place` and as many after it, the text `without` taken out."""
-    before = [word for node in document.nodes[:place] if node.kind == "text" for word in node.text.split()]
-    after = [word for node in document.nodes[place + 1 :] if node.kind == "text" for word in node.text.split()]
-    parts = (" ".join(before[-words:] if words else ()), " ".join(after[:words]))
+    # No further than needed: a page may have thousands of images and millions of words.
+    back = (word for node in reversed(document.nodes[:place]) if node.kind == "text" for word in reversed(node.text.split()))
+    on = (word for node in document.nodes[place + 1 :] if node.kind == "text" for word in node.text.split())
+    parts = (" ".join(reversed(list(islice(back, words)))), " ".join(islice(on, words)))
     answer = " ".join(without.split())
     kept = (" ".join(part.replace(answer, " ").split()) if answer else part for part in parts)
     return "\n".join(part for part in kept if part)

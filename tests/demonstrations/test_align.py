@@ -1,5 +1,6 @@
 """Images get the words that belong to them: captions first, then alt texts, then the best sentences, once each."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from curate import images
-from curate.demonstrations import AlignSettings, align
-from curate.demonstrations.aligning import Vectors, assign, telling, told
+from curate.demonstrations import AlignSettings, align, aligning
+from curate.demonstrations.aligning import Vectors, telling, told
+from curate.demonstrations.assigning import assign
 from curate.demonstrations.sentences import concept, context_around, heading_before, is_heading, sentences_of, split
 from curate.engine import Partition, PartWriter, StageManifest
 from curate.engine import run as run_stage
@@ -182,6 +184,21 @@ def test_missing_and_damaged_pictures_are_rejected_and_the_others_stand(run: Run
     assert manifest.rejected == {"missing_image": 1, "unknown_format": 1}
 
 
+def test_a_page_of_large_pictures_is_never_all_in_memory(run: Run, paint: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    groups: list[int] = []
+
+    class Counting(ColourScorer):
+        def vectors_of_images(self, pictures: list[Any]) -> Vectors:
+            groups.append(len(pictures))
+            return super().vectors_of_images(pictures)
+
+    monkeypatch.setattr(aligning, "TOGETHER_PIXELS", 2 * 20 * 20)
+    page = document(text(RED), paint("red"), paint("green"), text(GREEN), paint("blue"), paint("blue", size=90), text(BLUE))
+    _, shown = aligned(run, [page], Counting(), floor=-1)
+    assert groups == [2, 1, 1]
+    assert [d.answer for d in shown] == [RED, GREEN, BLUE, BLUE]
+
+
 def test_bytes_do_not_depend_on_the_number_of_workers(tmp_path: Path, run: Run, paint: Any) -> None:
     pages = [document(paint("red"), text(f"{RED} {n}."), text(BLUE), paint("blue"), name=f"{n}.html") for n in range(8)]
     made = []
@@ -280,3 +297,12 @@ def test_headings_context_and_concepts() -> None:
         "Paths",
     ]
     assert context_around(page, 1, 2, "More") == "a line.\nprose,"
+
+
+def test_context_of_many_images_in_a_long_page_takes_no_time() -> None:
+    page = document(*[text("many words of one page") for _ in range(20_000)])
+    began = time.process_time()
+    for place in range(5000, 15_000, 10):
+        assert context_around(page, place, 3) == "of one page\nmany words of"
+    assert time.process_time() - began < 5
+    assert context_around(page, 5000, 0) == ""
