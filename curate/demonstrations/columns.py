@@ -4,6 +4,8 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from pydantic import Field
+
 from curate.demonstrations.found import Found, ImportSettings, Picture, Unusable
 from curate.demonstrations.reading import clean
 from curate.errors import InputError
@@ -14,7 +16,7 @@ from curate.storage import hash_json
 class ColumnSettings(ImportSettings):
     """A column mapping. An empty name means that the table has no such column."""
 
-    image: tuple[str, ...] = ("file_name",)
+    image: tuple[str, ...] = Field(("file_name",), min_length=1)
     """Columns with one image or a list of images each; several columns are one record with several images."""
     answer: str = "text"
     """Column with the answer: a caption, an answer or a class."""
@@ -90,16 +92,22 @@ def names_in(value: Any, column: str) -> list[str]:
     return list(names)
 
 
+DEEPEST = 50
+"""Levels of lists and objects in a record; a parser takes more than the rest of Python can walk or pickle."""
+
+
 def digest_of(value: Any) -> str:
-    """Content hash of a cell or row of plain values, bytes and dates."""
-    return hash_json(_plain(value))
+    """Content hash of a cell or row of plain values, bytes and dates; Unusable when it is nested too deeply."""
+    return hash_json(_plain(value, DEEPEST))
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, levels: int) -> Any:
+    if levels < 0:
+        raise Unusable("too_deep", f"more than {DEEPEST} levels")
     if isinstance(value, dict):
-        return {str(key): _plain(entry) for key, entry in value.items()}
+        return {str(key): _plain(entry, levels - 1) for key, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
+        return [_plain(entry, levels - 1) for entry in value]
     if isinstance(value, bytes):
         return hashlib.sha256(value).hexdigest()
     return value if value is None or isinstance(value, str | int | bool) else repr(value)

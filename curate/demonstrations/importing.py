@@ -121,7 +121,7 @@ class Import:
 
     def _content(self, item: Item) -> list[Any]:
         """What the making of an item depends on: its own data and the bytes of its files, or why they cannot be had."""
-        files = item.files if self._wanted(item) else ()
+        files = dict.fromkeys(item.files) if self._wanted(item) else ()  # a record may name one file a million times
         return [item.record, item.digest, [_digest(self._root, name, self._set.max_bytes) for name in files]]
 
     def _wanted(self, item: Item) -> bool:

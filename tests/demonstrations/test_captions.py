@@ -114,3 +114,19 @@ def test_folders_that_name_a_style_are_passed_over(lay: Any, imported: Any, pict
     _, [labelled] = imported("classes", source, out="classes", skip_folders=("cartoon",))
     assert captioned.concepts == labelled.concepts == ("animals",)
     assert labelled.answer == "animals"
+
+
+def test_capitals_in_endings_change_nothing(lay: Any, imported: Any, picture: Callable[..., bytes]) -> None:
+    source = lay({"a.jpg": picture(1, format="JPEG"), "a.TXT": "One.", "B.JPG": picture(2, format="JPEG"), "B.Txt": "Two."})
+    manifest, shown = imported("captions", source)
+    assert [(d.provenance.record, d.answer) for d in shown] == [("B.JPG", "Two."), ("a.jpg", "One.")]
+    assert manifest.rejected == {}
+    _, shown = imported("captions", source, out="other", suffix=".TXT")
+    assert len(shown) == 2
+
+
+def test_a_second_picture_of_one_name_is_counted(lay: Any, imported: Any, picture: Callable[..., bytes]) -> None:
+    source = lay({"a.jpg": picture(1, format="JPEG"), "a.png": picture(2), "a.txt": "One."})
+    manifest, shown = imported("captions", source)
+    assert [d.provenance.record for d in shown] == ["a.jpg"]
+    assert manifest.dropped == {"same_name": 1}

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from curate.demonstrations.exporting import conversation, export_llava
 from curate.demonstrations.found import Item, Unusable
 from curate.demonstrations.importers.llava import Llava, LlavaSettings, without_placeholders
-from curate.demonstrations.reading import clean
+from curate.demonstrations.reading import Root, clean
 from curate.errors import InputError
 from curate.layout import Run
 from curate.schema import Demonstration, Image, Provenance
@@ -158,3 +158,28 @@ def test_whatever_the_json_holds_is_found_or_refused(entry: Any) -> None:
     except Unusable:
         return
     assert all(isinstance(pair.answer, str) and pair.pictures for pair in found)
+
+
+def test_a_line_cut_off_or_nested_absurdly_takes_no_other_with_it(
+    lay: Any, imported: Any, picture: Callable[..., bytes]
+) -> None:
+    good = {"image": "a.png", "conversations": talk("<image>\nWhat is it?", "A cat.")}
+    deep = json.dumps({**good, "more": 0}).replace("0", "[" * 600 + "]" * 600)
+    lines = [json.dumps(good), deep, "7", json.dumps(good), json.dumps(good)[:40]]
+    source = lay({"x.jsonl": "\n".join(lines), "a.png": picture(1)})
+    for workers in (1, 2):
+        manifest, shown = imported("llava", source / "x.jsonl", workers=workers, out=f"run{workers}")
+        assert [d.provenance.record for d in shown] == ["#1", "#4"]
+        assert manifest.rejected == {"bad_json": 2, "too_deep": 1}
+
+
+def test_a_file_named_a_million_times_is_read_once(
+    lay: Any, imported: Any, picture: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[str] = []
+    real = Root.read
+    monkeypatch.setattr(Root, "read", lambda self, name, most: (reads.append(name), real(self, name, most))[1])
+    entry = {"image": ["a.png"] * 1000, "conversations": talk("What is it?", "A cat.")}
+    manifest, _ = imported("llava", lay({"x.json": json.dumps([entry]), "a.png": picture(1)}) / "x.json")
+    assert manifest.rejected == {"too_many_images": 1}
+    assert reads.count("a.png") == 1

@@ -125,3 +125,15 @@ def test_class_folders_answer_a_question(lay: Any, imported: Any, picture: Calla
     assert {(d.task, d.format) for d in shown} == {("category", "open_qa")}
     assert all(d.question.endswith(("?", ".")) for d in shown)
     assert manifest.rejected == {"no_class": 1}
+
+
+def test_absurd_nesting_spoils_one_row_only(lay: Any, imported: Any, picture: Callable[..., bytes]) -> None:
+    lines = ['{"file_name": "a.png", "text": ' + "[" * 600 + "]" * 600 + "}", '{"file_name": "a.png", "text": "good"}']
+    manifest, shown = imported("metadata", lay({"metadata.jsonl": "\n".join(lines), "a.png": picture(1)}))
+    assert [d.answer for d in shown] == ["good"]
+    assert manifest.rejected == {"too_deep": 1}
+
+
+def test_a_mapping_needs_an_image_column(lay: Any, imported: Any) -> None:
+    with pytest.raises(ConfigError, match="image"):
+        imported("metadata", lay({"metadata.csv": "file_name,text\na.png,good\n"}), image=[])

@@ -2,7 +2,8 @@
 
 The caption is the first line of the text file that is not empty and not a translation (`de.utf8=...`, as Tux
 Paint's stamps have them). Folders become concepts, the innermost first. Where a drawing and its pixels share a
-name, they are one record. A text without a picture and a picture without a text are rejected.
+name, they are one record; of X.jpg and X.png the first by name counts and the other is dropped. A text
+without a picture and a picture without a text are rejected.
 """
 
 import re
@@ -12,7 +13,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import ClassVar, Literal
 
-from curate.demonstrations.found import IMPORTERS, Found, ImportSettings, Item, Picture, Unusable
+from curate.demonstrations.found import IMPORTERS, Found, ImportSettings, Item, Picture, Unusable, Unwanted
 from curate.demonstrations.reading import PICTURES, VECTOR, Root, clean, decode, folder_concepts, words_of
 
 MOST_TEXT = 4_000_000  # bytes of a caption file
@@ -55,24 +56,30 @@ class Captions:
         """One item for every stem that has a picture or a caption."""
         beside = self._settings.caption_from == "sidecar"
         stems: dict[str, dict[str, str]] = defaultdict(dict)
-        for name in Root(self._path).files((*PICTURES, self._settings.suffix)):
+        twins: list[Item] = []
+        for name in Root(self._path).files((*PICTURES, self._settings.suffix.lower())):
             stem, kind = self._split(name)
             if kind != "text" or beside:
-                stems[stem].setdefault(kind, name)
+                first = stems[stem].setdefault(kind, name)
+                twins += [Item(name, (name,), {"twin": first})] if first != name else []
         for _, kinds in sorted(stems.items()):
             order = ("pixels", "drawing") if self._settings.prefer == "pixels" else ("drawing", "pixels")
             picture = next((kinds[kind] for kind in order if kind in kinds), "")
             text = kinds.get("text", "")
             yield Item(picture or text, tuple(name for name in (picture, text) if name), {"picture": picture, "text": text})
+        yield from twins
 
     def _split(self, name: str) -> tuple[str, str]:
-        if name.endswith(self._settings.suffix):
-            return name.removesuffix(self._settings.suffix), "text"
+        suffix = self._settings.suffix
+        if name.lower().endswith(suffix.lower()):  # cameras and old systems write capitals
+            return name[: len(name) - len(suffix)], "text"
         path = PurePosixPath(name)
         return str(path.with_suffix("")), "drawing" if path.suffix.lower() in VECTOR else "pixels"
 
     def found(self, item: Item) -> Iterator[Found]:
         """The picture and its caption."""
+        if "twin" in item.data:
+            raise Unwanted("same_name", f"{item.data['twin']} counts")
         picture, text = item.data["picture"], item.data["text"]
         if not picture:
             raise Unusable("no_picture", text)

@@ -9,6 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from pydantic import Field
+
 from curate.demonstrations.columns import ColumnSettings, digest_of, found_in
 from curate.demonstrations.found import IMPORTERS, Found, ImportSettings, Item, Picture, Unusable
 from curate.errors import InputError
@@ -23,7 +25,7 @@ FILES = {".parquet": "parquet", ".csv": "csv", ".jsonl": "json", ".json": "json"
 class HubSettings(ColumnSettings):
     """Settings of `curate import datasets`."""
 
-    image: tuple[str, ...] = ("image",)
+    image: tuple[str, ...] = Field(("image",), min_length=1)
     """Columns with one image or a list of images each."""
     split: str = "train"
     """Split to read."""
@@ -75,7 +77,7 @@ class Hub:
         for start in range(0, len(self._rows), BATCH):
             for offset, row in enumerate(self._rows[start : start + BATCH].to_pylist()):
                 files = tuple(picture.name for picture in self._pictures(row, strict=False) if picture.name)
-                yield Item(f"{self._settings.split}/{start + offset:08d}", files, start + offset, digest_of(row))
+                yield Item(f"{self._settings.split}/{start + offset:08d}", files, start + offset, _digest(row))
 
     def found(self, item: Item) -> Iterator[Found]:
         """The row's pair."""
@@ -104,6 +106,13 @@ class Hub:
             raise Unusable("wrong_type", "the image is neither bytes nor a file name")
         root = str(self.root.resolve())
         return Picture(name.removeprefix(f"{root}/"))
+
+
+def _digest(row: dict[str, Any]) -> str:
+    try:
+        return digest_of(row)
+    except Unusable as fault:  # told again where the row is read
+        return fault.reason
 
 
 def opened(path: str, settings: HubSettings) -> "Dataset":

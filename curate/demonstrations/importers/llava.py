@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 
 from curate.demonstrations.columns import digest_of, names_in
 from curate.demonstrations.found import IMPORTERS, Found, ImportSettings, Item, Picture, Unusable, Unwanted
+from curate.demonstrations.importers.metadata import read_jsonl
 from curate.demonstrations.reading import Root, clean, numbered
 from curate.errors import InputError
 
@@ -61,17 +62,19 @@ class Llava:
         names = numbered(str(entry["id"]) if _has_id(entry) else f"#{index + 1}" for index, entry in enumerate(entries))
         for name, entry in zip(names, entries, strict=True):
             try:
+                if isinstance(entry, Unusable):
+                    raise entry
                 files = tuple(names_in(entry["image"], "image")) if isinstance(entry, dict) and entry.get("image") else ()
-            except Unusable:
-                files = ()
-            yield Item(name, files, entry, digest_of(entry))
+                item = Item(name, files, entry, digest_of(entry))
+            except Unusable as fault:
+                item = Item(name, (), fault, digest_of([fault.reason, fault.detail]))
+            yield item
 
     def _entries(self) -> list[Any]:
         name = self._file.name
         try:
             data = Root(self._file.parent).read(name, self._settings.max_table)
-            lines = data.splitlines() if name.endswith(".jsonl") else []
-            entries = [json.loads(line) for line in lines if line.strip()] if lines else json.loads(data)
+            entries = read_jsonl(data, name) if name.endswith(".jsonl") else json.loads(data)
         except (Unusable, ValueError, RecursionError) as error:
             raise InputError(f"{name} is not readable JSON: {str(error)[:200]}") from None
         if not isinstance(entries, list):
@@ -81,6 +84,8 @@ class Llava:
     def found(self, item: Item) -> Iterator[Found]:
         """One pair for every question and answer."""
         entry = item.data
+        if isinstance(entry, Unusable):
+            raise entry
         if not isinstance(entry, dict):
             raise Unusable("wrong_type", f"a {type(entry).__name__}, not an object")
         if not entry.get("image"):

@@ -81,14 +81,15 @@ class Metadata:
             if isinstance(row, Unusable):
                 raise row
             names = [name for column in self._settings.image for name in names_in(row.get(column) or "", column)]
+            cells = {name: row.get(name) for name in self._settings.wanted()}
+            digest = digest_of(cells)
         except Unusable as fault:
             record = f"{table}#{index + 1}"
             return Item(record, (), {"fault": (fault.reason, fault.detail)}, digest_of([fault.reason, fault.detail]))
         files = [posixpath.join(posixpath.dirname(table), name) for name in names]
         record = files[0] if seen.setdefault(files[0], 0) == 0 else f"{files[0]}#{seen[files[0]] + 1}"
         seen[files[0]] += 1
-        cells = {name: row.get(name) for name in self._settings.wanted()}
-        return Item(record, tuple(files), {"row": cells}, digest_of(cells))
+        return Item(record, tuple(files), {"row": cells}, digest)
 
     def found(self, item: Item) -> Iterator[Found]:
         """The row's pair."""
@@ -144,5 +145,5 @@ def read_parquet(data: bytes, table: str) -> list[Row]:
 
     try:
         return list(pq.read_table(io.BytesIO(data)).to_pylist())
-    except (pa.ArrowException, OSError, ValueError) as error:
+    except (pa.ArrowException, OSError, ValueError, ArithmeticError) as error:  # a date may be out of Python's range
         raise InputError(f"{table} is not readable Parquet: {' '.join(str(error).split())[:200]}") from None
