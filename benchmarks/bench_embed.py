@@ -11,19 +11,18 @@ import itertools
 import os
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from common import sample_or_none, say_machine, seconds
 from PIL import Image as Pillow
 
 from curate.encoders import EmbedSettings, embed, load_encoder
 from curate.encoders.openclip import OpenClipEncoder, batches
-from curate.encoders.stage import Embed, Row
+from curate.encoders.stage import Embed
 from curate.engine import PartWriter
 from curate.layout import Run
-from curate.sources import path_of
 from curate.storage import Folder
 
 SIDE = 336
@@ -31,10 +30,10 @@ SIDE = 336
 
 def photos(count: int) -> list[bytes]:
     """Real pictures as JPEGs with a shorter side of 336 px: the GIMP manual's, else random texture."""
-    folder = path_of("gimp-help-en")
+    folder = sample_or_none("gimp-help-en")
     files = sorted((folder / "images").rglob("*.jpg")) if folder else []
     if not files:
-        print("sample gimp-help-en is not fetched: using made-up texture")
+        print("using made-up texture instead")
     sources = (Pillow.open(file).convert("RGB") for file in files) if files else (texture(i) for i in range(64))
     encoded = []
     for number, picture in zip(range(count), itertools.cycle([jpeg_size(p) for p in sources]), strict=False):
@@ -55,9 +54,7 @@ def texture(seed: int) -> Pillow.Image:
 
 
 def rate(count: int, work: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    work()
-    return count / (time.perf_counter() - began)
+    return count / seconds(work)
 
 
 def bare_forward(encoder: OpenClipEncoder, pixels: np.ndarray) -> Callable[[], None]:
@@ -72,21 +69,22 @@ def bare_forward(encoder: OpenClipEncoder, pixels: np.ndarray) -> Callable[[], N
 
 def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 512
+    say_machine("torch", "open_clip_torch", "pillow")
     encoder = load_encoder("offline")
     data = photos(count)
     with tempfile.TemporaryDirectory() as folder:
         run = Run.at(Path(folder) / "run")
-        rows = [Row(ref, (ref,), "") for ref in (run.images.put(one, "jpg") for one in data)]
-        stage = Embed(EmbedSettings(), run.images, encoder)
+        refs = tuple(run.images.put(one, "jpg") for one in data)
+        stage = Embed(EmbedSettings(), "images", run.images, encoder)
         stage.setup()
-        pixels = np.stack([stage._decode(row.refs[0]) for row in rows[:256]])
+        pixels = np.stack([stage._decode(ref) for ref in refs[:256]])
         writer = PartWriter(Folder.of(folder) / "part", "part-00000")
         one, whole = [], []
         for _ in range(5):  # taken in turns, since the machine may be busy with other things
             one.append(rate(len(pixels), bare_forward(encoder, pixels)))
-            whole.append(rate(count, lambda: stage.process(rows, writer)))
+            whole.append(rate(count, lambda: stage.process(refs, writer)))
         cores = len(os.sched_getaffinity(0))
-        every = rate(count, lambda: embed(run, EmbedSettings(part_size=-(-count // (2 * cores))), "images", workers=cores))
+        every = rate(count, lambda: embed(run, EmbedSettings(), "images", workers=cores))
     best = max(one)
     print(f"{count} JPEGs, shorter side {SIDE} px, device {encoder.device}, batch {encoder.batch}, best of 5, images/s")
     for name, value in (

@@ -10,6 +10,7 @@ import hashlib
 import time
 from collections.abc import Callable
 
+import common
 import numpy as np
 
 from curate.engine import PartWriter
@@ -78,9 +79,7 @@ PLANS = [
 
 def seconds(work: Callable[[], object]) -> float:
     """Processor seconds over all threads: what one core would need, also on a machine that others use."""
-    began = time.process_time()
-    work()
-    return time.process_time() - began
+    return common.seconds(work, time.process_time)
 
 
 def measure(name: str, pool: Pool, plans: list[Plan], rows: np.ndarray, search: _Cached, searched: float, part: int) -> None:
@@ -105,6 +104,7 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=4096)
     parser.add_argument("--part", type=int, default=2048)
     args = parser.parse_args()
+    common.say_machine("numpy", "pyarrow", "faiss-cpu")
     pool = synthetic(args.pool)
     rows = np.random.default_rng(1).permutation(args.pool)[: args.queries]
     found: list[np.ndarray] = []

@@ -10,19 +10,16 @@ the bytes by content, and writes the records.
 import io
 import sys
 import tempfile
-import time
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 
 import resvg_py
+from common import sample_or_none, say_machine, seconds
 from PIL import Image
 
 from curate.demonstrations import import_set
 from curate.engine import StageManifest
-from curate.errors import InputError, MissingToolError
 from curate.layout import Run
-from curate.sources import fetch
 
 SETS = [
     ("captions", "tuxpaint-stamps-default"),
@@ -46,14 +43,7 @@ def bare(files: list[Path]) -> None:
                 picture.convert("RGB")
 
 
-def seconds(work: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
-
-
-def measure(kind: str, sample: str) -> tuple[int, dict[str, int], float, float]:
-    folder = fetch(sample)
+def measure(kind: str, folder: Path) -> tuple[int, dict[str, int], float, float]:
     with tempfile.TemporaryDirectory() as scratch:
         run = Run.at(scratch)
         importing = seconds(lambda: import_set(kind, str(folder), {}, run))
@@ -64,14 +54,14 @@ def measure(kind: str, sample: str) -> tuple[int, dict[str, int], float, float]:
 
 def main() -> None:
     Image.MAX_IMAGE_PIXELS = None
+    say_machine("pillow", "resvg-py")
     head = ("in", "images", "dropped", "rejected", "import/s", "bare/s", "ratio")
     print(f"{'set':26} {'kind':9}" + "".join(f"{name:>9}" for name in head))
     for kind, sample in SETS[: int(sys.argv[1]) if sys.argv[1:] else None]:
-        try:
-            images, counts, importing, decoding = measure(kind, sample)
-        except (InputError, MissingToolError) as error:
-            print(f"{sample:26} {kind:9} left out: {error}")
+        folder = sample_or_none(sample)
+        if folder is None:
             continue
+        images, counts, importing, decoding = measure(kind, folder)
         figures = (counts["in"], images, counts["dropped"], counts["rejected"], images / importing, images / decoding)
         print(f"{sample:26} {kind:9}" + "".join(f"{figure:>9,.0f}" for figure in figures) + f"{decoding / importing:>9.2f}")
 

@@ -4,19 +4,18 @@ All extractors read the same pages, already in memory, in one process and in tur
 counts, in CPU seconds, so that other work on the machine matters little. Whole mining is timed by the clock.
 """
 
-import sys
 import tempfile
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
+
+from common import sample_or_skip, say_machine, seconds
 
 from curate.documents import mine, settings_of
 from curate.documents.html.blocks import joined
 from curate.documents.html.pages import read_page
 from curate.layout import Run
 
-SAMPLE = Path.home() / ".cache/shotcraft/samples/gimp-help-en"
 ROUNDS = 5
 SLOW_PAGES = 60  # trafilatura reads only so many in each round
 
@@ -46,14 +45,11 @@ def extraction(pages: list[bytes]) -> None:
     for _ in range(ROUNDS):
         for name, work in contenders().items():
             some = pages[:: max(1, len(pages) // SLOW_PAGES)] if name.startswith("trafilatura") else pages
-            began = time.process_time()
-            for page in some:
-                work(page)
-            best[name] = max(best.get(name, 0.0), len(some) / (time.process_time() - began))
+            spent = seconds(lambda work=work, some=some: [work(page) for page in some], time.process_time)
+            best[name] = max(best.get(name, 0.0), len(some) / spent)
     ours = next(iter(best.values()))
     size = sum(map(len, pages)) / len(pages) / 1000
     print(f"{len(pages)} pages of gimp-help-en, {size:.1f} kB on average, one core, best of {ROUNDS} rounds")
-    print(f"resiliparse {version('resiliparse')}, trafilatura {version('trafilatura')}, selectolax {version('selectolax')}")
     for name, rate in best.items():
         print(f"  {name:<50} {rate:>8,.0f} pages/s   shotcraft is {ours / rate:>6.2f}x")
 
@@ -71,9 +67,8 @@ def mining(folder: Path) -> None:
 
 
 def main() -> None:
-    folder = next(SAMPLE.rglob("help/en"), None)
-    if folder is None:
-        sys.exit("gimp-help-en is not there; get it with: curate samples fetch gimp-help-en")
+    say_machine("resiliparse", "trafilatura", "selectolax", "pillow")
+    folder = sample_or_skip("gimp-help-en")
     pages = [path.read_bytes() for path in sorted(folder.glob("*.html"))]
     extraction(pages)
     mining(folder)

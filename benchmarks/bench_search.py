@@ -15,6 +15,7 @@ import time
 import faiss
 import numpy as np
 import pyarrow as pa
+from common import say_machine
 from threadpoolctl import threadpool_limits
 
 from curate.engine import Partition, PartWriter, run
@@ -109,6 +110,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[50_000, 300_000])
     parser.add_argument("--dim", type=int, default=512)
     chosen = parser.parse_args()
+    say_machine("faiss-cpu", "numpy")
     print(f"synthetic clustered unit vectors of length {chosen.dim}, float16; k = 10; one thread; faiss {faiss.__version__}")
     head = [("vectors", 8), ("kind", -9), ("cells", 6), ("probes", 6), ("build s", 8), ("MiB", 8)]
     head += [("one/s", 10), ("batch/s", 10), ("recall", 8)]

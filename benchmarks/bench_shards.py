@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import webdataset
+from common import say_machine
 from PIL import Image as Pillow
 
 from curate.engine import Partition, PartWriter
@@ -143,6 +144,7 @@ def main() -> None:
     parser.add_argument("--pool", type=int, default=1500)
     parser.add_argument("--rounds", type=int, default=5)
     asked = parser.parse_args()
+    say_machine("webdataset", "pyarrow")
     with tempfile.TemporaryDirectory() as folder:
         compare(Path(folder), asked.episodes, asked.pool, asked.rounds)
 

@@ -16,13 +16,14 @@ import tempfile
 from difflib import SequenceMatcher
 from pathlib import Path
 
+from common import sample_or_skip
+
 from curate.documents import mine, settings_of
 from curate.layout import Run
 from curate.schema import Document
 
 HERE = Path(__file__).parent
 TRUTH = HERE.parent / "tests/data/gimp_help_20_pages.json"
-SAMPLE = Path.home() / ".cache/shotcraft/samples/gimp-help-en"
 Item = tuple[str, str, int]
 
 
@@ -77,9 +78,7 @@ def caption_hits(rows: list[dict], document: Document) -> tuple[int, int, int]:
 
 
 def main() -> None:
-    pages = next(SAMPLE.rglob("help/en"), None)
-    if pages is None:
-        sys.exit("gimp-help-en is not there; get it with: curate samples fetch gimp-help-en")
+    pages = sample_or_skip("gimp-help-en")
     verbose = "-v" in sys.argv
     truth = json.loads(TRUTH.read_text(encoding="utf-8"))["pages"]
     print(f"{'settings':<34} {'':<7} {'truth':>6} {'found':>6} {'right':>6} {'precision':>9} {'recall':>7}")
