@@ -39,12 +39,22 @@ def inputs_of(run: Run, settings: EpisodeSettings, search: bool) -> Inputs:
                 f"{run.root.uri} has no embeddings; run curate embed first, or set guard.cosine=null and use no rices selector"
             )
         return Inputs(digests, ())
+    _check_fresh(run, digests)
     for name, folder in (("embeddings", run.embeddings), ("index", run.index / "image")):
         if folder.exists(MANIFEST):
             manifest = StageManifest.load(folder)
             digests[name] = manifest.digest
             lineage.append(manifest.lineage)
     return Inputs(digests, tuple(lineage))
+
+
+def _check_fresh(run: Run, demonstrations: dict[str, str]) -> None:
+    """InputError where vectors are of other demonstrations than the run's: new ones would all be left out.
+    Vectors of another maker, which names no encoder, are taken as they are."""
+    inputs = StageManifest.load(run.embeddings).inputs
+    embedded = {f"demonstrations/{name}": digest for name, digest in inputs.items() if name != "encoder"}
+    if "encoder" in inputs and embedded != demonstrations:
+        raise InputError("the demonstrations have changed since they were embedded; run curate embed and curate index again")
 
 
 def demonstrations_table(run: Run, columns: list[str] | None = None) -> "pa.Table":

@@ -20,7 +20,8 @@ class GuardSettings(Settings):
     perceptual_bits: int | None = Field(default=4, ge=0, le=63)
     """No image within this many of 64 perceptual-hash bits of one of the query's; null switches the rule off."""
     cosine: float | None = Field(default=0.97, gt=0.0, le=1.0)
-    """No image whose vector has a larger cosine with one of the query's; null switches the rule off."""
+    """No demonstration whose vector has a larger cosine with the query's; null switches the rule off. Of several images
+    the vector is their mean direction, so there the rules on bytes and hashes are the ones that see each image."""
     document: bool = True
     """No demonstration from the query's document."""
     twice: bool = True

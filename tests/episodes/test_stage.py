@@ -134,6 +134,17 @@ def test_an_index_gives_what_exact_search_gives(here: Run) -> None:
     assert [e.demonstrations for e in here.built_episodes()] == without
 
 
+def test_vectors_of_other_demonstrations_are_told_and_not_half_used(here: Run, made: Any) -> None:
+    manifest, known = StageManifest.load(here.embeddings), StageManifest.load(here.root / "demonstrations" / "made").digest
+    manifest.inputs = {"made": known, "encoder": "weights"}
+    manifest.save(here.embeddings)
+    build_episodes(here, SETTINGS)
+    more = [made.demonstration(i) for i in range(9000, 9005)]
+    run(Demos(), [Partition("more", more)], here.root / "demonstrations" / "more")
+    with pytest.raises(InputError, match="run curate embed and curate index again"):
+        build_episodes(here, SETTINGS)
+
+
 def test_without_embeddings_only_what_needs_none_can_be_built(here: Run) -> None:
     for path in sorted(here.embeddings.local().rglob("*"), reverse=True):
         path.unlink() if path.is_file() else path.rmdir()
