@@ -62,6 +62,7 @@ def assign(fits: Mask, cells: list[Cell], dice: Dice) -> Ints:
     """[Q] the cell of each query, -1 where none fits [Q, cells].
 
     Queries draw strata of (0, 1) in random order instead of independent numbers, so that shares hold within a part.
+    All stand at one random place within their stratum, so that shares hold over many small parts as well.
     """
     count = len(fits)
     rank = np.empty(count, dtype=np.int64)
@@ -69,5 +70,6 @@ def assign(fits: Mask, cells: list[Cell], dice: Dice) -> Ints:
     weights = fits * np.array([cell.weight for cell in cells])
     reach = np.cumsum(weights, axis=1)
     total = reach[:, -1:]
-    drawn = (rank + 0.5)[:, None] / max(count, 1) * total
+    within = dice.uniform("place in stratum", 1)[:1, 0] * (1 - 2.0**-20)  # below 1 after rounding too
+    drawn = (rank + within)[:, None] / max(count, 1) * total
     return np.where(total[:, 0] > 0, (reach <= drawn).sum(axis=1), -1)

@@ -85,7 +85,8 @@ def lint(episodes: Iterable[Episode], settings: LintSettings | None = None) -> L
         tallies[key].add(episode)
         leaks.add(episode)
         count += 1
-    cells = [tallies[key].report(key, settings) for key in sorted(tallies)]
+    judged = sum(tallies[key].judged(key) for key in tallies)
+    cells = [tallies[key].report(key, settings, judged) for key in sorted(tallies)]
     failures = [*_shortcuts(cells, settings), *leaks.failures(settings)]
     found, repeated = dict(sorted(leaks.leaks.items())), dict(sorted(leaks.duplicates.items()))
     return LintReport(count, settings.model_dump(mode="json"), cells, found, repeated, failures)
@@ -156,19 +157,25 @@ class _Tally:
                     self.credit[name, copies] += credit
                     self.applied[name, copies] += 1
 
-    def report(self, key: Key, settings: LintSettings) -> CellReport:
+    def judged(self, key: Key) -> int:
+        """How many rules can fail."""
+        form, _, ways = key
+        return 2 * bool(ways) + sum(is_judged(form, *applied) for applied in self.applied)
+
+    def report(self, key: Key, settings: LintSettings, judged_in_all: int) -> CellReport:
         """The sums as a report."""
         form, shots, ways = key
+        level = 1 - (1 - settings.confidence) / max(1, judged_in_all)  # Bonferroni
         most = max(self.options.values() if ways else self.answers.values())
         chance = 1 / ways if ways else most / self.episodes
-        scores = [self._scored("constant", "answer", most, self.episodes, chance, bool(ways), settings)]
+        scores = [self._scored("constant", "answer", most, self.episodes, chance, bool(ways), settings, level)]
         if ways:
             credit = label_prior(self.asked)
             copied = "label" if _has_letters(form) else "answer"
-            scores.append(self._scored("label-prior", copied, credit, self.episodes, chance, True, settings))
+            scores.append(self._scored("label-prior", copied, credit, self.episodes, chance, True, settings, level))
         for (name, copies), applied in sorted(self.applied.items()):
             credit, judged = self.credit[name, copies], is_judged(form, name, copies)
-            scores.append(self._scored(name, copies, credit, applied, chance, judged, settings))
+            scores.append(self._scored(name, copies, credit, applied, chance, judged, settings, level))
         return CellReport(
             form,
             shots,
@@ -184,10 +191,19 @@ class _Tally:
 
     @staticmethod
     def _scored(
-        rule: str, copies: str, credit: float, total: int, chance: float, judged: bool, settings: LintSettings
+        rule: str,
+        copies: str,
+        credit: float,
+        total: int,
+        chance: float,
+        judged: bool,
+        settings: LintSettings,
+        level: float,
     ) -> Score:
+        """The interval shown has the confidence asked for; judged is the wider one at `level`, since of a hundred
+        rules on sound episodes some are above any single interval by luck."""
         share = wilson(credit, total, settings.confidence)
-        passed = not judged or share.low <= chance + settings.margin
+        passed = not judged or wilson(credit, total, level).low <= chance + settings.margin
         return Score(rule, copies, _round(share.value), _round(share.low), _round(share.high), judged, passed)
 
 

@@ -108,9 +108,10 @@ class LintSettings(Settings):
     """What the linter holds against a set of episodes."""
 
     margin: float = Field(default=0.05, ge=0.0, le=1.0)
-    """A judged shortcut fails when the lower end of its interval is above chance by more than this."""
+    """A judged shortcut fails when the lower end of its interval, widened for the number of rules judged, is above chance
+    by more than this."""
     confidence: float = Field(default=0.95, gt=0.0, lt=1.0)
-    """Confidence of the Wilson intervals."""
+    """Confidence of the Wilson intervals, and that a sound set passes all rules together (Bonferroni)."""
     perceptual_bits: int | None = Field(default=4, ge=0, le=63)
     """Images within this many perceptual-hash bits count as the same; null compares refs alone."""
     max_leaks: int = Field(default=0, ge=0)

@@ -157,3 +157,9 @@ def test_wilson_is_the_published_interval() -> None:
     assert wilson(0, 0, 0.95).high == 1.0
     none = wilson(0, 20, 0.95)
     assert (round(none.low, 4), round(none.high, 4)) == (0.0, 0.1611)
+
+
+def test_a_sound_build_of_a_hundred_queries_does_not_fail_by_luck(made: Any) -> None:
+    pool = made.make_pool(126, concepts=6)
+    failed = [seed for seed in range(12) if lint(made.build(pool, EpisodeSettings(seed=seed))).failures]
+    assert not failed

@@ -135,3 +135,13 @@ def test_an_empty_pool_is_an_empty_build(made: Any) -> None:
     from curate.episodes.pool import Pool
 
     assert made.build(Pool.of([]), EpisodeSettings(episodes=[Plan(format="caption", selector="random")])) == []
+
+
+def test_shares_hold_over_many_parts_of_one_query(made: Any) -> None:
+    plans = [
+        Plan(format="open_qa", selector="random", shots=[1], share=3),
+        Plan(format="open_qa", selector="random", shots=[2]),
+    ]
+    episodes = made.build(made.make_pool(400), EpisodeSettings(episodes=plans), part=1)
+    counts = Counter(len(e.demonstrations) for e in episodes)
+    assert 2.2 < counts[1] / counts[2] < 4.2
