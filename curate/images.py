@@ -71,9 +71,14 @@ def decoded(data: bytes, max_pixels: int = MAX_PIXELS, at_least: tuple[int, int]
         except Exception as error:  # a decoder may raise anything on hostile bytes
             raise BadImage("corrupt", f"{type(error).__name__} {error}") from None
         with picture:
-            _check_header(picture, max_pixels)
-            if at_least:
-                picture.draft(None, at_least)
+            try:
+                _check_header(picture, max_pixels)
+                if at_least:
+                    picture.draft(None, at_least)
+            except BadImage:
+                raise
+            except Exception as error:  # looking for a second frame may raise anything as well
+                raise BadImage("corrupt", f"{type(error).__name__} {error}") from None
             _load(picture)
             yield picture
 

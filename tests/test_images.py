@@ -1,6 +1,8 @@
 """Every kind of image has one defined outcome: facts, or a reason."""
 
+import contextlib
 import io
+import random
 import struct
 import zlib
 from collections.abc import Callable
@@ -176,3 +178,16 @@ def outcome(data: bytes) -> str:
         return "sound" if verify(data, max_pixels=1_000_000).width > 0 else "no width"
     except BadImage as error:
         return error.reason
+
+
+def test_damage_before_a_second_frame_is_a_reason_and_no_crash() -> None:
+    dice = random.Random(0)
+    pages = [Pillow.new("RGB", (20, 20), number) for number in range(3)]
+    out = io.BytesIO()
+    pages[0].save(out, "TIFF", save_all=True, append_images=pages[1:])
+    for _ in range(2000):
+        data = bytearray(out.getvalue())
+        for _ in range(dice.randint(1, 6)):
+            data[dice.randrange(400)] = dice.randrange(256)
+        with contextlib.suppress(BadImage):
+            verify(bytes(data))

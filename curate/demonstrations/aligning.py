@@ -233,7 +233,7 @@ class Align:
     def _of_pictures(self, document: Document, places: list[int], part: PartWriter) -> "dict[int, npt.NDArray[np.float32]]":
         """{place: [D]}, a group of pictures at a time: a page of photographs does not fit memory, its vectors do."""
         assert self._scorer is not None
-        vectors = {}
+        vectors: dict[int, npt.NDArray[np.float32]] = {}
         for group in groups_of(document, places):
             if pictures := self._pictures(document, group, part):
                 vectors.update(zip(pictures, self._scorer.vectors_of_images(list(pictures.values())), strict=True))
