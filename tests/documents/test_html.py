@@ -344,3 +344,20 @@ def test_megabytes_of_candidates_and_names_take_no_time_and_no_memory() -> None:
         page(f"<div class='{'x' * 1_000_000}{number}' id='{'y' * 1_000_000}{number}'>text</div>")
     assert mark_of_names.cache_info().currsize == 2  # what is remembered of a name is short, however long the name
     assert time.process_time() - began < 10
+
+
+@pytest.mark.parametrize("opening", ["<div>", "<span>", "<b>", "<table><tr><td>", "<svg>"])
+def test_a_tower_of_elements_is_refused_in_no_time(opening: str) -> None:
+    import time
+
+    from curate.documents.html.encodings import BadPage
+
+    began = time.process_time()
+    with pytest.raises(BadPage, match="too_deep"):
+        read_page(f"<html><body>{opening * 300_000}".encode())
+    assert time.process_time() - began < 2.0
+
+
+def test_long_lists_that_never_close_their_items_are_no_tower() -> None:
+    page = "<html><body><ul>" + "<li>One of very many items<br>" * 20_000 + "</ul>"
+    assert len(read_page(page.encode()).blocks) >= 20_000

@@ -19,7 +19,7 @@ BINARY = (
 
 
 class BadPage(Exception):
-    """Bytes that are no page; `reason` is empty_page, page_too_large or not_html."""
+    """Bytes that are no page; `reason` is empty_page, page_too_large, not_html or too_deep."""
 
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(f"{reason}: {detail}" if detail else reason)

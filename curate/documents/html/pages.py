@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from selectolax.lexbor import LexborHTMLParser
 
 from curate.documents.html.blocks import Block, Walker
+from curate.documents.html.depth import check_depth
 from curate.documents.html.encodings import page_text
 
 SILENT = (b"<script", b"<style", b"<template")
@@ -26,6 +27,7 @@ class Page:
 def read_page(data: bytes, boilerplate: bool = False, max_bytes: int = MAX_PAGE_BYTES, count_pictures: bool = False) -> Page:
     """Blocks of a page; `boilerplate` keeps navigation, footers and the like. BadPage when it is none."""
     text = page_text(data, max_bytes)
+    check_depth(text)
     tree = LexborHTMLParser(text)
     lower = data.lower()
     if b"\0" in data or any(silent in lower for silent in SILENT):
