@@ -351,7 +351,8 @@ def _work_in_pool(stage: Stage[Any], todo: list[_Task], workers: int) -> Iterato
     waiting: set[Future[tuple[Receipt, float]]] = set()
     try:
         for task in todo:
-            waiting.add(pool.submit(_run_in_worker, task))
+            with _interrupts_held():
+                waiting.add(pool.submit(_run_in_worker, task))
             if len(waiting) >= 2 * workers:  # a bounded window keeps memory flat
                 done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
                 yield from (future.result() for future in done)
@@ -366,12 +367,21 @@ def _work_in_pool(stage: Stage[Any], todo: list[_Task], workers: int) -> Iterato
         pool.shutdown(wait=True, cancel_futures=True)
 
 
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Workers started meanwhile inherit that Ctrl-C is not for them; the parent hears of it a moment later."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 _stage_here: Stage[Any] | None = None  # set once in each worker process, never in the parent
 
 
 def _enter_worker(pickled: bytes) -> None:
     global _stage_here
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent alone answers Ctrl-C
     stage: Stage[Any] = pickle.loads(pickled)
     stage.setup()
     _stage_here = stage

@@ -9,6 +9,8 @@ import typer
 from pipelines import commands
 from pipelines.console import fail, say
 
+INTERRUPTED = 130
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -46,9 +48,10 @@ def main() -> None:
         app()
     except ShotcraftError as error:
         fail(" ".join(str(error).split()), error.exit_code)
-    except KeyboardInterrupt:
-        say("interrupted; run the same command again and it goes on where it stopped")
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:  # typer has turned Ctrl-C into this
+            say("interrupted; run the same command again and it goes on where it stopped")
+        raise
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)

@@ -51,6 +51,8 @@ def import_set(
     out = free_folder(run_, name, f"import-{kind}")
     stage = Import(kind, place, checked, run_.images)
     chunks = stage.partitions()
+    if not chunks:
+        raise InputError(f"{path} holds nothing that `{kind}` imports; see `curate import --help` for what each kind wants")
     return run(stage, chunks, out, {"source": hash_json([c.fingerprint for c in chunks])}, workers, progress)
 
 

@@ -87,6 +87,20 @@ def test_killed_at_random_and_run_again_gives_the_bytes_of_an_uninterrupted_run(
     assert contents(out) == contents(built)
 
 
+@pytest.mark.parametrize(("workers", "after"), [(2, 3.0), (1, 2.0)])
+def test_ctrl_c_is_one_line_and_exit_130(config: Path, tmp_path: Path, workers: int, after: float) -> None:
+    command = [sys.executable, "-m", "pipelines.cli", "build-episodes", str(config), "--out", str(tmp_path / "run")]
+    process = subprocess.Popen(
+        [*command, "--workers", str(workers)], stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    time.sleep(after)
+    os.killpg(process.pid, signal.SIGINT)
+    told = process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert told.splitlines()[-1].startswith("interrupted; run the same command again")
+    assert "Traceback" not in told
+
+
 @pytest.mark.parametrize(
     ("override", "code", "message"),
     [
