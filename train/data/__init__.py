@@ -1,0 +1,1 @@
+"""Shards into token batches: order, reading, rendering, packing, loading."""

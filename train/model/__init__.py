@@ -1,0 +1,1 @@
+"""Vision-language models from transformers and what the trainer lays around them."""
