@@ -90,6 +90,10 @@ class Plan:
             plan._check()
         return plan
 
+    def reopened(self) -> "Plan":
+        """The same plan with files and connections of its own, for a process that was forked."""
+        return Plan(Folder(self.folder.uri), self.manifest)
+
     def _check(self) -> None:
         samples, members = len(self.samples), len(self.members)
         ends = self._first + self._members

@@ -1,0 +1,288 @@
+"""The loader: steps of micro-batches for one rank, made in worker processes, stopped and resumed exactly.
+
+    with Loader(plan, assemble, settings, lengths=lengths, rank=rank, world=world, state=saved) as loader:
+        for batches in loader:            # the micro-batches of one step on this rank
+            train_on(batches)
+            saved = loader.state()        # a few hundred bytes: go on behind this step, at any world size
+
+What a step holds follows from plan, lengths, settings and its number alone (train/data/steps.py). Workers
+read, decode and assemble; they never decide anything.
+"""
+
+import itertools
+import logging
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from curate.errors import ConfigError, InputError, QualityError, ShotcraftError
+from curate.settings import Settings
+from curate.shards.plans import Plan
+from curate.storage import hash_json
+from train.data.lengths import Lengths
+from train.data.reading import SampleReader, check_shards
+from train.data.records import Assemble, Fault, Row
+from train.data.steps import Cursor, Episodes, RowLimits, Rows, Step, chunks, dealt, steps
+
+if TYPE_CHECKING:
+    from torch.utils.data import DataLoader
+
+log = logging.getLogger("shotcraft.loader")
+
+GRACE = 1000
+"""Samples that are counted at least before the share of faults is judged."""
+
+
+class LoaderSettings(Settings):
+    """How a plan becomes batches."""
+
+    seed: int = 0
+    """Shuffles inside the plan's blocks; another seed, another order of the same samples."""
+
+    batch: int = Field(default=8, gt=0)
+    """Rows of one step over all ranks: the global batch."""
+
+    micro_batch: int = Field(default=1, gt=0)
+    """Rows that one rank computes at a time."""
+
+    epochs: int | None = Field(default=1, gt=0)
+    """How often the plan is gone through; null for no end."""
+
+    packing: bool = True
+    """Lay several episodes into one row of `max_tokens`; needs lengths. Otherwise every episode has its own row."""
+
+    max_tokens: int = Field(default=4096, gt=0)
+    """Positions of a packed row."""
+
+    max_images: int | None = Field(default=None, gt=0)
+    """Pictures of a packed row at most."""
+
+    window: int = Field(default=1024, gt=0)
+    """Episodes among which rows are packed; a curriculum is kept from window to window."""
+
+    workers: int = Field(default=2, ge=0)
+    """Processes that read and decode; 0 does it in the training process."""
+
+    prefetch: int = Field(default=4, gt=0)
+    """Micro-batches that every worker prepares ahead."""
+
+    max_faults: float = Field(default=0.01, ge=0, le=1)
+    """The run stops when a larger share of the samples was damaged (of at least 1,000)."""
+
+    @property
+    def order(self) -> dict[str, Any]:
+        """The settings that decide which samples a step holds."""
+        return self.model_dump(include={"seed", "batch", "packing", "max_tokens", "max_images", "window"})
+
+
+@dataclass(frozen=True)
+class LoaderState:
+    """Where to go on. All ranks hold the same but for the two counts, which `merged` adds up."""
+
+    plan: str  # digests of what the order is a function of
+    lengths: str
+    order: str
+    step: int
+    epoch: int
+    window: int
+    row: int
+    seen: int = 0  # samples that this rank asked for
+    faults: int = 0  # of these, damaged ones
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data for a checkpoint."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> "LoaderState":
+        """The state in plain data; InputError when it is something else."""
+        kinds = cls.__annotations__
+        if set(data) != set(kinds) or any(not isinstance(data[name], kind) for name, kind in kinds.items()):
+            raise InputError("the checkpoint holds no loader state of this version; start the run anew")
+        return cls(**data)
+
+    @classmethod
+    def merged(cls, states: "Sequence[LoaderState]") -> "LoaderState":
+        """One state of all ranks' states; their counts are added up."""
+        first = states[0]
+        counts = {"seen": sum(s.seen for s in states), "faults": sum(s.faults for s in states)}
+        merged = cls(**(asdict(first) | counts))
+        assert all(asdict(s) | counts == asdict(merged) for s in states), "ranks stand at different steps"
+        return merged
+
+
+class Loader:
+    """Yields, step by step, the list of this rank's micro-batches, each made by `assemble` from its rows.
+
+    The number of micro-batches of a step is the same on every rank. Iterating again goes on behind the last
+    step that was yielded. Use it as a context manager, or call `close`, so that workers end at once.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        assemble: Assemble,
+        settings: LoaderSettings | None = None,
+        lengths: Lengths | None = None,
+        rank: int = 0,
+        world: int = 1,
+        state: "LoaderState | Mapping[str, Any] | None" = None,
+    ) -> None:
+        self.settings = settings or LoaderSettings()
+        if self.settings.packing and lengths is None:
+            raise ConfigError("packing needs token lengths: measure them (train.data.lengths.measure), or set packing: false")
+        assert 0 <= rank < world, f"rank {rank} of {world}"
+        self._plan, self._assemble, self._rank, self._world = plan, assemble, rank, world
+        limits = RowLimits(self.settings.max_tokens, self.settings.max_images) if self.settings.packing else None
+        self._rows = Rows(plan, self.settings.seed, self.settings.window, lengths, limits)
+        digests = (plan.digest, lengths.digest if lengths else "", hash_json(self.settings.order))
+        self._fresh = LoaderState(*(digest[:16] for digest in digests), step=0, epoch=0, window=0, row=0)
+        self._state = self._restored(state) if state is not None else self._fresh
+        self._running: Iterator[Any] | None = None
+        for line in check_shards(plan):
+            log.warning("%s; its unreadable samples will be skipped", line)
+
+    def _restored(self, state: "LoaderState | Mapping[str, Any]") -> LoaderState:
+        state = state if isinstance(state, LoaderState) else LoaderState.of(state)
+        told = {"plan": "the plan", "lengths": "rendering or its lengths", "order": "seed, batch, packing or window"}
+        other = [what for name, what in told.items() if getattr(state, name) != getattr(self._fresh, name)]
+        if other:
+            changed = " and ".join(other)
+            raise ConfigError(
+                f"cannot go on where the checkpoint stopped: {changed} changed since; put it back, or start anew"
+            )
+        return state
+
+    @property
+    def rows(self) -> Rows:
+        """What every window holds."""
+        return self._rows
+
+    def state(self) -> LoaderState:
+        """Where the step behind the last yielded one begins."""
+        return self._state
+
+    def count_steps(self) -> int:
+        """Steps of all epochs, by packing every window once, without reading a sample; needs `epochs`."""
+        assert self.settings.epochs is not None, "a run without an end has no number of steps"
+        windows = ((e, w) for e in range(self.settings.epochs) for w in range(self._rows.windows))
+        return -(-sum(len(self._rows.of(epoch, window)) for epoch, window in windows) // self.settings.batch)
+
+    def __iter__(self) -> Iterator[list[Any]]:
+        self.close()
+        ahead: deque[tuple[Step, list[list[Episodes]]]] = deque()
+        self._running = made = iter(self._loader(self._tasks(ahead)))
+        try:
+            for first in made:
+                step, tasks = ahead.popleft()
+                batches = [_opened(batch) for batch in itertools.chain([first], itertools.islice(made, len(tasks) - 1))]
+                faults = [fault for batch in batches for fault in batch.faults]
+                self._advance(step, faults, samples=sum(len(row) for task in tasks for row in task))
+                yield [batch.content for batch in batches]
+        finally:
+            self.close()
+
+    def _tasks(self, ahead: "deque[tuple[Step, list[list[Episodes]]]]") -> Iterator[list[Episodes]]:
+        """This rank's micro-batches one after another; `ahead` hears which step they belong to."""
+        at = self._state
+        start = Cursor(at.epoch, at.window, at.row)
+        for step in steps(self._rows, self.settings.batch, start, at.step, self.settings.epochs):
+            weights = [self._rows.images_of(row) for row in step.rows]
+            tasks = chunks(dealt(step.rows, self._world, weights)[self._rank], self.settings.micro_batch)
+            ahead.append((step, tasks))
+            yield from tasks
+
+    def _loader(self, tasks: Iterable[list[Episodes]]) -> "DataLoader[Any]":
+        from torch.utils.data import DataLoader
+
+        workers = self.settings.workers
+        more: dict[str, Any] = {}
+        if workers:
+            more = {
+                "prefetch_factor": self.settings.prefetch,
+                "multiprocessing_context": "fork",
+                "worker_init_fn": start_worker,
+            }
+        work: Any = Work(self._plan, self._assemble)
+        return DataLoader(work, batch_size=None, sampler=tasks, num_workers=workers, **more)
+
+    def _advance(self, step: Step, faults: Sequence[Fault], samples: int) -> None:
+        for fault in faults:
+            log.warning("%s", fault)
+        old, after = self._state, step.after
+        self._state = LoaderState(
+            old.plan, old.lengths, old.order, step.number + 1, after.epoch, after.window, after.row,
+            old.seen + samples, old.faults + len(faults),
+        )  # fmt: skip
+        self._judge()
+
+    def _judge(self) -> None:
+        seen, faults = self._state.seen, self._state.faults
+        if faults > self.settings.max_faults * max(seen, GRACE):
+            raise QualityError(
+                f"{faults:,} of {seen:,} samples were damaged, more than max_faults {self.settings.max_faults:g} allows;"
+                " check the shards (curate shards verify), or raise it"
+            )
+
+    def close(self) -> None:
+        """Ends the workers; iterating again starts new ones."""
+        running, self._running = self._running, None
+        shut = getattr(running, "_shutdown_workers", None)
+        if shut is not None:
+            shut()
+
+    def __enter__(self) -> "Loader":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a worker made of one micro-batch."""
+
+    content: Any
+    faults: tuple[Fault, ...] = ()
+    error: ShotcraftError | None = None
+
+
+class Work:
+    """What a worker does with a task: read, then assemble."""
+
+    def __init__(self, plan: Plan, assemble: Assemble) -> None:
+        self._plan, self._assemble = plan, assemble
+        self._reader: SampleReader | None = None
+
+    def __getitem__(self, task: list[Episodes]) -> Made:
+        try:
+            rows = self._read(task)
+            content = self._assemble(rows)
+        except ShotcraftError as error:  # crosses to the training process as itself, without a worker's traceback
+            return Made(None, error=error)
+        found = [episode for row in rows for episode in row if isinstance(episode, Fault)]
+        return Made(content, (*found, *getattr(content, "faults", ())))
+
+    def _read(self, task: list[Episodes]) -> list[Row]:
+        if self._reader is None:  # opened where it is used: a forked process must not share connections
+            self._reader = SampleReader(self._plan.reopened())
+        read = iter(self._reader.read([number for row in task for number in row]))
+        return [tuple(itertools.islice(read, len(row))) for row in task]
+
+
+def _opened(made: Made) -> Made:
+    if made.error is not None:
+        raise made.error
+    return made
+
+
+def start_worker(_: int) -> None:
+    """One thread a worker: there are as many workers as cores are to be used."""
+    import torch
+
+    torch.set_num_threads(1)
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # its thread pool does not survive a fork
