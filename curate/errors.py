@@ -31,6 +31,10 @@ class MissingToolError(ShotcraftError):
     """A program or an optional package that the command needs is not installed."""
 
 
+class MemoryLimitError(ShotcraftError):
+    """The machine's memory did not suffice; the message says what to lower."""
+
+
 class QualityError(ShotcraftError):
     """The run ended, but its output fails a stated bound (rejected share, shortcut margin)."""
 

@@ -11,22 +11,22 @@ read, decode and assemble; they never decide anything.
 
 import itertools
 import logging
-import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from curate.errors import ConfigError, InputError, QualityError, ShotcraftError
+from curate.errors import ConfigError, QualityError
 from curate.settings import Settings
 from curate.shards.plans import Plan
 from curate.storage import hash_json
 from train.data.lengths import Lengths
-from train.data.reading import SampleReader, check_shards
-from train.data.records import Assemble, Fault, Row
+from train.data.reading import check_shards
+from train.data.records import Assemble, Fault
+from train.data.state import LoaderState
 from train.data.steps import Cursor, Episodes, RowLimits, Rows, Step, chunks, dealt, steps
+from train.data.work import Work, alive, opened, start_worker
 
 if TYPE_CHECKING:
     from torch.utils.data import DataLoader
@@ -77,42 +77,6 @@ class LoaderSettings(Settings):
     def order(self) -> dict[str, Any]:
         """The settings that decide which samples a step holds."""
         return self.model_dump(include={"seed", "batch", "packing", "max_tokens", "max_images", "window"})
-
-
-@dataclass(frozen=True)
-class LoaderState:
-    """Where to go on. All ranks hold the same but for the two counts, which `merged` adds up."""
-
-    plan: str  # digests of what the order is a function of
-    lengths: str
-    order: str
-    step: int
-    epoch: int
-    window: int
-    row: int
-    seen: int = 0  # samples that this rank asked for
-    faults: int = 0  # of these, damaged ones
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain data for a checkpoint."""
-        return asdict(self)
-
-    @classmethod
-    def of(cls, data: Mapping[str, Any]) -> "LoaderState":
-        """The state in plain data; InputError when it is something else."""
-        kinds = cls.__annotations__
-        if set(data) != set(kinds) or any(not isinstance(data[name], kind) for name, kind in kinds.items()):
-            raise InputError("the checkpoint holds no loader state of this version; start the run anew")
-        return cls(**data)
-
-    @classmethod
-    def merged(cls, states: "Sequence[LoaderState]") -> "LoaderState":
-        """One state of all ranks' states; their counts are added up."""
-        first = states[0]
-        counts = {"seen": sum(s.seen for s in states), "faults": sum(s.faults for s in states)}
-        merged = cls(**(asdict(first) | counts))
-        assert all(asdict(s) | counts == asdict(merged) for s in states), "ranks stand at different steps"
-        return merged
 
 
 class Loader:
@@ -175,11 +139,12 @@ class Loader:
     def __iter__(self) -> Iterator[list[Any]]:
         self.close()
         ahead: deque[tuple[Step, list[list[Episodes]]]] = deque()
-        self._running = made = iter(self._loader(self._tasks(ahead)))
+        self._running = iter(self._loader(self._tasks(ahead)))
+        made = alive(self._running)
         try:
             for first in made:
                 step, tasks = ahead.popleft()
-                batches = [_opened(batch) for batch in itertools.chain([first], itertools.islice(made, len(tasks) - 1))]
+                batches = [opened(batch) for batch in itertools.chain([first], itertools.islice(made, len(tasks) - 1))]
                 faults = [fault for batch in batches for fault in batch.faults]
                 self._advance(step, faults, samples=sum(len(row) for task in tasks for row in task))
                 yield [batch.content for batch in batches]
@@ -240,49 +205,3 @@ class Loader:
 
     def __exit__(self, *error: object) -> None:
         self.close()
-
-
-@dataclass(frozen=True)
-class Made:
-    """What a worker made of one micro-batch."""
-
-    content: Any
-    faults: tuple[Fault, ...] = ()
-    error: ShotcraftError | None = None
-
-
-class Work:
-    """What a worker does with a task: read, then assemble."""
-
-    def __init__(self, plan: Plan, assemble: Assemble) -> None:
-        self._plan, self._assemble = plan, assemble
-        self._reader: SampleReader | None = None
-
-    def __getitem__(self, task: list[Episodes]) -> Made:
-        try:
-            rows = self._read(task)
-            content = self._assemble(rows)
-        except ShotcraftError as error:  # crosses to the training process as itself, without a worker's traceback
-            return Made(None, error=error)
-        found = [episode for row in rows for episode in row if isinstance(episode, Fault)]
-        return Made(content, (*found, *getattr(content, "faults", ())))
-
-    def _read(self, task: list[Episodes]) -> list[Row]:
-        if self._reader is None:  # opened where it is used: a forked process must not share connections
-            self._reader = SampleReader(self._plan.reopened())
-        read = iter(self._reader.read([number for row in task for number in row]))
-        return [tuple(itertools.islice(read, len(row))) for row in task]
-
-
-def _opened(made: Made) -> Made:
-    if made.error is not None:
-        raise made.error
-    return made
-
-
-def start_worker(_: int) -> None:
-    """One thread a worker: there are as many workers as cores are to be used."""
-    import torch
-
-    torch.set_num_threads(1)
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # its thread pool does not survive a fork
