@@ -13,6 +13,7 @@ import itertools
 import logging
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
@@ -103,8 +104,8 @@ class Loader:
         self._plan, self._assemble, self._rank, self._world = plan, assemble, rank, world
         limits = RowLimits(self.settings.max_tokens, self.settings.max_images) if self.settings.packing else None
         self._rows = Rows(plan, self.settings.seed, self.settings.window, lengths, limits)
-        digests = (plan.digest, lengths.digest if lengths else "", hash_json(self.settings.order))
-        self._fresh = LoaderState(*(digest[:16] for digest in digests), step=0, epoch=0, window=0, row=0)
+        order = hash_json(self.settings.order)
+        self._fresh = LoaderState(plan.digest[:16], lengths.digest[:16] if lengths else "", order[:16])
         self._state = self._restored(state) if state is not None else self._fresh
         self._running: Iterator[Any] | None = None
         for line in check_shards(plan):
@@ -178,11 +179,9 @@ class Loader:
     def _advance(self, step: Step, faults: Sequence[Fault], samples: int) -> None:
         for fault in faults:
             log.warning("%s", fault)
-        old, after = self._state, step.after
-        self._state = LoaderState(
-            old.plan, old.lengths, old.order, step.number + 1, after.epoch, after.window, after.row,
-            old.seen + samples, old.faults + len(faults),
-        )  # fmt: skip
+        at, old = step.after, self._state
+        counts = {"seen": old.seen + samples, "faults": old.faults + len(faults)}
+        self._state = replace(old, step=step.number + 1, epoch=at.epoch, window=at.window, row=at.row, **counts)
         self._judge()
 
     def _judge(self) -> None:

@@ -9,7 +9,7 @@ import os
 import time
 import zlib
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from curate.errors import InputError, StorageError
@@ -121,7 +121,7 @@ class Span:
         self.start, self.stop = places[0].offset, places[-1].offset + places[-1].size
 
 
-def patiently(fetch: Any, where: str) -> Any:
+def patiently(fetch: Callable[[], list[bytes]], where: str) -> list[bytes]:
     """What `fetch` returns, tried a few times with growing pauses; StorageError when it keeps failing."""
     for attempt in range(ATTEMPTS):
         try:

@@ -14,10 +14,10 @@ class LoaderState:
     plan: str  # digests of what the order is a function of
     lengths: str
     order: str
-    step: int
-    epoch: int
-    window: int
-    row: int
+    step: int = 0
+    epoch: int = 0
+    window: int = 0
+    row: int = 0
     seen: int = 0  # samples that this rank asked for
     faults: int = 0  # of these, damaged ones
 

@@ -58,6 +58,7 @@ def alive(running: Iterator[Made]) -> Iterator[Made]:
 
 
 def opened(made: Made) -> Made:
+    """What was made; raises what went wrong instead."""
     if made.error is not None:
         raise made.error
     return made

@@ -1,5 +1,6 @@
 """The loader as a trainer uses it: workers, ranks, interruptions, damage and the end of its processes."""
 
+import itertools
 import json
 import logging
 import multiprocessing
@@ -91,7 +92,7 @@ def test_a_run_goes_on_at_another_world_size(make_plan: MakePlan) -> None:
     state: LoaderState | None = None
     for world, run in ((2, 4), (3, 3), (1, 99)):
         loaders = [Loader(made.plan, Keys(), with_(workers=1), None, rank, world, state) for rank in range(world)]
-        for steps in [steps for steps, _ in zip(zip(*loaders, strict=True), range(run), strict=False)]:
+        for steps in itertools.islice(zip(*loaders, strict=False), run):
             got.append(Counter(key for step in steps for micro in step for row in micro for key in row))
         state = LoaderState.merged([loader.state() for loader in loaders])
         state = LoaderState.of(json.loads(json.dumps(state.as_json())))
@@ -111,7 +112,7 @@ def test_iterating_again_goes_on_behind_the_last_step(make_plan: MakePlan) -> No
     plan = make_plan().plan
     whole = list(Loader(plan, Keys(), PLAIN))
     with Loader(plan, Keys(), with_(workers=2)) as loader:
-        first = [step for step, _ in zip(loader, range(3), strict=False)]
+        first = list(itertools.islice(loader, 3))
         assert first + list(loader) == whole
         assert list(loader) == []
 
