@@ -120,7 +120,7 @@ class Loader:
             raise ConfigError(
                 f"cannot go on where the checkpoint stopped: {changed} changed since; put it back, or start anew"
             )
-        return state
+        return state if self._rank == 0 else replace(state, seen=0, faults=0)  # what was counted is counted once
 
     @property
     def rows(self) -> Rows:
@@ -180,8 +180,10 @@ class Loader:
         for fault in faults:
             log.warning("%s", fault)
         at, old = step.after, self._state
-        counts = {"seen": old.seen + samples, "faults": old.faults + len(faults)}
-        self._state = replace(old, step=step.number + 1, epoch=at.epoch, window=at.window, row=at.row, **counts)
+        seen, damaged = old.seen + samples, old.faults + len(faults)
+        self._state = replace(
+            old, step=step.number + 1, epoch=at.epoch, window=at.window, row=at.row, seen=seen, faults=damaged
+        )
         self._judge()
 
     def _judge(self) -> None:
