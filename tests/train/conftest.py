@@ -1,0 +1,29 @@
+"""What tests of training share: small real processors and plans over episodes with pictures.
+
+`processors["qwen"]` is a processor (see tests/train/tiny_processors.py for the names), `episodes_plan` a plan over
+24 episodes of 0 to 8 shots. Helpers that make more of them are in tests/train/tiny_episodes.py.
+"""
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from curate.shards.plans import Plan
+from curate.storage import Folder
+from tests.train.tiny_episodes import mixed_plan
+from tests.train.tiny_processors import NAMES, tiny_processor
+
+if TYPE_CHECKING:
+    from transformers import ProcessorMixin
+
+
+@pytest.fixture(scope="session")
+def processors() -> "dict[str, ProcessorMixin]":
+    """Processors by name: vicuna, chatml, qwen, idefics."""
+    return {name: tiny_processor(name) for name in NAMES}
+
+
+@pytest.fixture(scope="session")
+def episodes_plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
+    """A plan over 24 episodes of 0, 1, 2, 4 and 8 demonstrations; only to be read."""
+    return mixed_plan(Folder.of(tmp_path_factory.mktemp("episodes")))
