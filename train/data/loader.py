@@ -104,6 +104,8 @@ class Loader:
         self._plan, self._assemble, self._rank, self._world = plan, assemble, rank, world
         limits = RowLimits(self.settings.max_tokens, self.settings.max_images) if self.settings.packing else None
         self._rows = Rows(plan, self.settings.seed, self.settings.window, lengths, limits)
+        if limits is not None and lengths is not None:
+            _check_fits(lengths, limits)
         order = hash_json(self.settings.order)
         self._fresh = LoaderState(plan.digest[:16], lengths.digest[:16] if lengths else "", order[:16])
         self._state = self._restored(state) if state is not None else self._fresh
@@ -206,3 +208,12 @@ class Loader:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+
+def _check_fits(lengths: Lengths, limits: RowLimits) -> None:
+    """ConfigError when an episode was rendered longer than a row is."""
+    tokens, images = (int(counts.max(initial=0)) for counts in (lengths.tokens, lengths.images))
+    if tokens > limits.max_tokens:
+        raise ConfigError(f"an episode has {tokens} tokens, a row {limits.max_tokens}: set both max_tokens alike")
+    if limits.max_images is not None and images > limits.max_images:
+        raise ConfigError(f"an episode has {images} pictures, a row {limits.max_images}: set both max_images alike")

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from curate.errors import ConfigError, InputError, MemoryLimitError, QualityError
+from train.data.lengths import Lengths
 from train.data.loader import Loader, LoaderSettings
 from train.data.records import Fault, Row
 from train.data.state import LoaderState
@@ -210,6 +211,24 @@ def test_a_state_that_is_none_is_refused(make_plan: MakePlan, data: dict[str, An
 def test_packing_without_lengths_says_what_to_do(make_plan: MakePlan) -> None:
     with pytest.raises(ConfigError, match="measure"):
         Loader(make_plan().plan, Keys(), with_(packing=True))
+
+
+@pytest.mark.parametrize(("limits", "what"), [({"max_tokens": 9}, "10 tokens"), ({"max_images": 2}, "3 pictures")])
+def test_episodes_longer_than_a_row_are_told_at_the_start(make_plan: MakePlan, limits: dict[str, int], what: str) -> None:
+    lengths = Lengths.of({"tokens": [10] * 24, "images": [3] * 24})
+    with pytest.raises(ConfigError, match=what):
+        Loader(make_plan().plan, Keys(), with_(packing=True, **limits), lengths)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_packed_rows_hold_the_same_samples(make_plan: MakePlan, workers: int) -> None:
+    made = make_plan()
+    lengths = Lengths.of({"tokens": [at % 7 + 1 for at in range(24)], "images": [at % 4 for at in range(24)]})
+    packed = with_(packing=True, max_tokens=12, max_images=6, workers=workers, window=24, epochs=1, batch=3)
+    with Loader(made.plan, Keys(), packed, lengths) as loader:
+        rows = [row for step in loader for micro in step for row in micro]
+    assert sorted(key for row in rows for key in row) == sorted(made.pictures)
+    assert max(len(row) for row in rows) > 1
 
 
 def test_moved_shards_keep_the_state(make_plan: MakePlan, tmp_path: Path) -> None:
