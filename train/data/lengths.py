@@ -27,7 +27,8 @@ class Lengths:
     def of(cls, columns: Mapping[str, Any], digest: str = "") -> "Lengths":
         """Lengths of plain columns; those that are not given are zero."""
         zeros = np.zeros(len(columns["tokens"]), np.int32)
-        return cls(*(np.asarray(columns.get(name, zeros), np.int32) for name in COLUMNS), digest=digest)
+        tokens, images, image_tokens, supervised, shots = (np.asarray(columns.get(n, zeros), np.int32) for n in COLUMNS)
+        return cls(tokens, images, image_tokens, supervised, shots, digest)
 
     def __len__(self) -> int:
         return len(self.tokens)

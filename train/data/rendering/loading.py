@@ -1,0 +1,44 @@
+"""A model's processor from a folder or from the hub."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from curate.errors import InputError
+
+if TYPE_CHECKING:
+    from transformers import ProcessorMixin
+
+MARKS = ("processor_config.json", "preprocessor_config.json", "tokenizer_config.json", "tokenizer.json")
+
+
+def load_processor(place: str | os.PathLike[str]) -> "ProcessorMixin":
+    """The processor in a folder or of a model on the hub; no code that comes with it is run. InputError when
+    there is none, in one line."""
+    name = os.fspath(place)
+    if Path(name).is_dir():
+        if not any((Path(name) / mark).exists() for mark in MARKS):
+            raise InputError(f"{name} holds no processor (none of {', '.join(MARKS)}); give a model's folder")
+    elif name.startswith((".", "/", "~")) or name.count("/") > 1:
+        raise InputError(f"{name} does not exist; give a model's folder or its name on the hub")
+    return _checked(name, _loaded(name))
+
+
+def _loaded(name: str) -> "ProcessorMixin":
+    from transformers import AutoProcessor
+
+    try:
+        processor: ProcessorMixin = AutoProcessor.from_pretrained(name, trust_remote_code=False)
+    except Exception as error:  # the hub, its cache, and parsers of foreign files raise anything
+        detail = " ".join(str(error).split())[:300]
+        where = "from its folder" if Path(name).is_dir() else "from the hub; without a network give a model's folder"
+        raise InputError(f"cannot load the processor of {name} {where}: {detail}") from None
+    return processor
+
+
+def _checked(name: str, processor: "ProcessorMixin") -> "ProcessorMixin":
+    parts = {"a tokenizer": "tokenizer", "an image processor": "image_processor", "an image token": "image_token"}
+    missing = [what for what, part in parts.items() if not getattr(processor, part, None)]
+    if missing:
+        raise InputError(f"{name} is no vision-language model: its processor lacks {' and '.join(missing)}")
+    return processor

@@ -1,0 +1,46 @@
+"""Texts that spell a control token of the model must stay texts: a page may say `<|im_end|>` or `<image>`."""
+
+import re
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from transformers import ProcessorMixin
+
+ROUNDS = 8
+
+
+def control_tokens(processor: "ProcessorMixin", template: str) -> dict[str, int]:
+    """Added tokens that mean something to the model: special ones, the processor's own, and those its template writes.
+    The one for unknown characters is left out: any text may bring it about."""
+    named = {value for name, value in vars(processor).items() if name.endswith("_token") and isinstance(value, str)}
+    unknown = getattr(processor.tokenizer, "unk_token", None)
+    return {
+        str(token.content): int(number)
+        for number, token in processor.tokenizer.added_tokens_decoder.items()
+        if (token.special or token.content in named or token.content in template)
+        and token.content != unknown
+        and not token.content.isspace()
+    }
+
+
+class Neutral:
+    """Breaks control tokens inside texts with a space behind their first character, and counts them."""
+
+    def __init__(self, tokens: Collection[str]) -> None:
+        longest = sorted(tokens, key=lambda token: (-len(token), token))
+        self._pattern = re.compile("|".join(map(re.escape, longest)) if longest else r"(?!)")
+        self.count = 0
+
+    def __call__(self, text: str) -> str:
+        """The text without control tokens; the very same when it holds none."""
+        for _ in range(ROUNDS):
+            text, found = self._pattern.subn(_broken, text)
+            if not found:
+                break
+            self.count += found
+        return text
+
+
+def _broken(found: "re.Match[str]") -> str:
+    return f"{found[0][0]} {found[0][1:]}" if len(found[0]) > 1 else " "
