@@ -85,10 +85,8 @@ class Template:
         self.source = chat_template(processor)
         self._processor, self._mode = processor, mode
         self._more = {"date_string": DATE} if "date_string" in self.source else {}
-        enders = [t for t in controls if t not in (processor.image_token, getattr(processor.tokenizer, "bos_token", None))]
-        self._end = re.compile(
-            rf"\s*(?:{'|'.join(map(re.escape, sorted(enders, key=len, reverse=True)))})" if enders else r"(?!)"
-        )
+        ends = sorted(controls, key=len, reverse=True)
+        self._end = re.compile(rf"\s*({'|'.join(map(re.escape, ends))})" if ends else r"(?!)")
 
     def render(self, turns: Sequence[Words]) -> str:
         """A conversation by the template itself; ConfigError where it cannot."""
@@ -114,7 +112,7 @@ class Template:
     def _cut(self, shape: Shape, pad: tuple[str, str]) -> Cut:
         """Literals, and the (turn, is answer) of the slots between them, texts being padded marks."""
         marked = [_marked(turn, images, asked, pad) for turn, (images, asked) in enumerate(shape)]
-        pieces = re.split(f"([{chr(MARKS)}-{chr(MARKS + 2 * len(shape))}])", self.render(marked))
+        pieces = re.split(f"([{chr(MARKS)}-{chr(MARKS + 2 * len(shape) - 1)}])", self.render(marked))
         slots = [divmod(ord(mark) - MARKS, 2) for mark in pieces[1::2]]
         expected = 2 * len(shape) - sum(not asked for _, asked in shape)
         if len(slots) != expected or len(set(slots)) != expected:
@@ -129,12 +127,15 @@ class Template:
             raise ConfigError("the chat template changes the blanks around texts in a way of its own; it cannot be used")
         sides = [side for side in kept if side is not None]
         slots = tuple(Slot(*place, not sides[at][1], not sides[at + 1][0]) for at, place in enumerate(places))
-        ends = tuple(self._ends(literal) if slot.answer else 0 for slot, literal in zip(slots, literals[1:], strict=True))
-        return Skeleton(tuple(literals), slots, ends)
+        return Skeleton(tuple(literals), slots, self._ends(slots, literals))
 
-    def _ends(self, literal: str) -> int:
-        found = self._end.match(literal)
-        return found.end() if found else 0
+    def _ends(self, slots: Sequence[Slot], literals: Sequence[str]) -> tuple[int, ...]:
+        """Characters of the end-of-turn token behind every slot. It is the control token that follows the
+        conversation's last answer; what follows a demonstration may as well be the start of the next turn."""
+        last = self._end.match(literals[-1])
+        found = [self._end.match(literal) if last and slot.answer else None
+                 for slot, literal in zip(slots, literals[1:], strict=True)]  # fmt: skip
+        return tuple(end.end() if end and last and end[1] == last[1] else 0 for end in found)
 
 
 _QUESTION = "Is {{ 5 }} < 6?\n\n“<b>Yes</b>” or\tno % \\n </think> 图"
