@@ -1,13 +1,12 @@
 """One episode at a time through the model's processor: text, tokens, budget and the weights of the loss."""
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from curate.errors import ConfigError
 from curate.storage import hash_json
@@ -17,6 +16,7 @@ from train.data.rendering.conversation import Words
 from train.data.rendering.loading import load_processor
 from train.data.rendering.neutral import Neutral, control_tokens
 from train.data.rendering.pictures import Ids, Pictures, blank
+from train.data.rendering.sequence import expanded, in_tokens, laid
 from train.data.rendering.settings import RenderSettings
 from train.data.rendering.template import Shape, Skeleton, Span, Template, chat_template, shape_of
 from train.data.rendering.turns import Size, Turn, read_turns
@@ -65,8 +65,8 @@ class Renderer:
     @cached_property
     def digest(self) -> str:
         """Content hash of all that decides about tokens: tokenizer, template, processor and settings."""
-        configuration = self.processor.to_dict()
-        known = {name: str(value) for name, value in configuration.items() if "path" not in name}
+        configuration = json.loads(self.processor.to_json_string())
+        known = {name: value for name, value in configuration.items() if "path" not in name and "version" not in name}
         settings = self.settings.model_dump(mode="json")
         tokenizer = self.processor.tokenizer.backend_tokenizer.to_str()
         return hash_json([VERSION, tokenizer, chat_template(self.processor), known, settings])
@@ -115,7 +115,7 @@ class Renderer:
         if len(ids) - len(pictures) + image_tokens > self.settings.max_tokens:
             return None
         places = tuple(place for turn in chosen for place in turn.places)
-        return _laid(ids, spans, pictures, self._pictures.placeholder_id, places, kept, self.settings)
+        return laid(ids, spans, pictures, self._pictures.placeholder_id, places, kept, self.settings)
 
     @cached_property
     def _longest(self) -> int:
@@ -136,7 +136,7 @@ class Renderer:
     def _encoded(self, skeleton: Skeleton, words: Sequence[Words]) -> tuple[Ids, list[Span]]:
         text, spans = skeleton.fill(words)
         encoding = self._tokenizer.encode(text, add_special_tokens=self._adds_special(text))
-        return np.array(encoding.ids, np.int64), _in_tokens(spans, encoding.offsets, len(text))
+        return np.array(encoding.ids, np.int64), in_tokens(spans, encoding.offsets, len(text))
 
     def _adds_special(self, text: str) -> bool:
         """As apply_chat_template does it: not where the template has already written the first token."""
@@ -180,46 +180,3 @@ class Renderer:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.processor, self.settings = state["processor"], state["settings"]
         self._prepare()
-
-
-def _in_tokens(spans: Sequence[Span], offsets: Sequence[tuple[int, int]], length: int) -> list[Span]:
-    """Spans of characters as spans of the tokens that touch them."""
-    bounds = np.fromiter(chain.from_iterable(offsets), np.int64, 2 * len(offsets)).reshape(-1, 2)
-    if len(bounds) > 1 and not bounds[-1].any():
-        bounds[-1] = length  # a token that the tokenizer puts behind the text
-    starts, ends = np.maximum.accumulate(bounds, 0).T
-    return [
-        Span(turn, int(np.searchsorted(ends, start, "right")), int(np.searchsorted(starts, stop, "left")))
-        for turn, start, stop in spans
-    ]
-
-
-def expanded(ids: Ids, pictures: Sequence[Ids], placeholder: int) -> tuple[Ids, npt.NDArray[np.int64]]:
-    """Ids with each placeholder replaced by its picture's, and how often each of the old positions repeats."""
-    repeats = np.ones(len(ids), np.int64)
-    places = np.flatnonzero(ids == placeholder)
-    repeats[places] = [len(picture) for picture in pictures]
-    edges = [0, *(places + 1).tolist()]
-    pieces = [piece for start, place, picture in zip(edges, places.tolist(), pictures, strict=False)
-              for piece in (ids[start:place], picture)]  # fmt: skip
-    return np.concatenate([*pieces, ids[edges[-1] :]]), repeats
-
-
-def _laid(
-    ids: Ids,
-    spans: Sequence[Span],
-    pictures: Sequence[Ids],
-    placeholder: int,
-    places: tuple[int, ...],
-    kept: tuple[int, ...],
-    settings: RenderSettings,
-) -> Rendered:
-    """The finished sequence, pictures' tokens and weights in it."""
-    weights, answers = np.zeros(len(ids), np.float32), np.full(len(ids), -1, np.int16)
-    for turn, start, stop in spans:
-        weight = settings.weight(query=turn == len(kept))
-        if weight > 0:
-            weights[start:stop], answers[start:stop] = weight, turn
-    whole, repeats = expanded(ids, pictures, placeholder)
-    tokens = sum(map(len, pictures))
-    return Rendered(whole, np.repeat(weights, repeats), np.repeat(answers, repeats), places, tokens, kept)

@@ -83,5 +83,5 @@ def _sizes(pictures: Sequence[Any]) -> tuple[Size, ...]:
 
 
 def _similarity(value: Any) -> float:
-    stated = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    stated = isinstance(value, int | float) and not isinstance(value, bool) and -1e9 < value < 1e9  # false for NaN
     return float(value) if stated else -math.inf
