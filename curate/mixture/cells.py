@@ -77,6 +77,11 @@ class Cells:
             raise ConfigError(f"there is no axis {axis!r}{nearest(axis, self.axes)}; known: {', '.join(self.axes)}")
 
 
+def sums_by(codes: Ints, amounts: Floats | Ints, number: int) -> Floats:
+    """[number] sums of the amounts that bear each code."""
+    return np.bincount(codes, amounts, number).astype(np.float64)
+
+
 def check_axis(axis: str) -> None:
     """ConfigError, naming the nearest, unless `axis` is one of `AXES`."""
     if axis not in AXES:
