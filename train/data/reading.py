@@ -32,15 +32,16 @@ class SampleReader:
         self._plan = plan
         self._files: OrderedDict[int, int] = OrderedDict()  # shard -> descriptor, the last used ones
 
-    def read(self, numbers: Sequence[int]) -> "list[Loaded | Fault]":
-        """The samples in the order asked for. StorageError or InputError when shards cannot be reached."""
-        spans = [self._span(number) for number in numbers]
+    def read(self, numbers: Sequence[int], pictures: bool = True) -> "list[Loaded | Fault]":
+        """The samples in the order asked for, only their records without `pictures`. StorageError or InputError
+        when shards cannot be reached."""
+        spans = [self._span(number, pictures) for number in numbers]
         blocks = self._blocks([span for span in spans if not isinstance(span, Fault)])
         found = iter(blocks)
         return [span if isinstance(span, Fault) else self._sample(n, span, next(found))
                 for n, span in zip(numbers, spans, strict=True)]  # fmt: skip
 
-    def _span(self, number: int) -> "Span | Fault":
+    def _span(self, number: int, pictures: bool = True) -> "Span | Fault":
         places, shard = self._plan.places(number), self._plan.shard_of(number)
         size = self._plan.shards[shard][2]
         position = 0
@@ -48,7 +49,7 @@ class SampleReader:
             if place.offset < position or place.size < 0 or place.offset + place.size > size:
                 return self._fault(number, "corrupt_plan", f"no member lies at byte {place.offset} of {place.size} bytes")
             position = place.offset + place.size
-        return Span(shard, places)
+        return Span(shard, places if pictures else places[:1])
 
     def _sample(self, number: int, span: "Span", block: bytes) -> "Loaded | Fault":
         whole, start = memoryview(block), span.start

@@ -1,0 +1,127 @@
+"""Lengths are what rendering gives, measured once, by any number of workers, through any interruption."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from curate.errors import IntegrityError
+from curate.shards.plans import Plan
+from curate.storage import Folder
+from tests.train.tiny_episodes import mixed_plan, tiny_episode, tiny_plan, tiny_record
+from tests.train.tiny_processors import tiny_processor
+from train.data import lengths
+from train.data.lengths import Lengths, measure
+from train.data.measuring import measured
+from train.data.reading import SampleReader
+from train.data.records import Loaded
+from train.data.rendering import Renderer, RenderSettings
+
+
+@pytest.fixture
+def renderer() -> Renderer:
+    return Renderer(tiny_processor("qwen"), RenderSettings(max_tokens=200))
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Plan:
+    return mixed_plan(Folder.of(tmp_path))
+
+
+@pytest.fixture(autouse=True)
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lengths, "PART", 5)
+
+
+def test_lengths_are_what_rendering_gives(plan: Plan, renderer: Renderer) -> None:
+    found = measure(plan, renderer)
+    for read in SampleReader(plan).read(range(len(plan.samples))):
+        assert isinstance(read, Loaded)
+        expected = measured(renderer.render(read.sample.record))
+        assert tuple(int(getattr(found, name)[read.number]) for name in lengths.COLUMNS) == expected
+    assert found.shots.max() < 8  # some demonstrations were dropped
+    assert found.unusable == {}
+
+
+def test_measured_once_and_mapped_from_the_disk(plan: Plan, renderer: Renderer, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Lengths.find(plan, renderer) is None
+    first = measure(plan, renderer)
+    monkeypatch.setattr(lengths, "_measure_parts", None)  # calling it again would fail
+    again = measure(Plan.open(plan.folder), Renderer(renderer.processor, renderer.settings))
+    assert same(first, again)
+    assert again.digest == first.digest != ""
+    assert not again.tokens.flags.owndata
+    assert sorted(p.name for p in plan.folder.local().iterdir() if p.is_dir()) == []
+
+
+def test_other_settings_are_measured_apart(plan: Plan, renderer: Renderer) -> None:
+    other = Renderer(renderer.processor, RenderSettings(max_tokens=100))
+    assert measure(plan, renderer).digest != measure(plan, other).digest
+    assert len(list(plan.folder.local().glob("lengths-*.arrow"))) == 2
+
+
+def test_workers_change_nothing(tmp_path: Path, renderer: Renderer) -> None:
+    plans = [mixed_plan(Folder.of(tmp_path / name)) for name in ("one", "two")]
+    assert measure(plans[0], renderer, workers=1).digest == measure(plans[1], renderer, workers=2).digest
+
+
+def test_an_interruption_costs_one_part(plan: Plan, renderer: Renderer) -> None:
+    def stop(done: int, total: int) -> None:
+        if done >= 10:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        measure(plan, renderer, progress=stop)
+    heard: list[tuple[int, int]] = []
+    found = measure(plan, renderer, progress=lambda done, total: heard.append((done, total)))
+    assert heard[0] == (10, 24)
+    assert heard[-1] == (24, 24)
+    assert (found.tokens > 0).all()
+
+
+def test_another_plan_in_the_same_place_is_measured_anew(tmp_path: Path, renderer: Renderer) -> None:
+    measure(mixed_plan(Folder.of(tmp_path), samples=6), renderer)
+    assert len(measure(mixed_plan(Folder.of(tmp_path), samples=9), renderer)) == 9
+
+
+def test_what_cannot_be_used_is_counted_and_written_with_its_place(tmp_path: Path, renderer: Renderer) -> None:
+    samples: list[tuple[dict[str, Any], list[bytes]]] = []
+    for number in range(12):
+        episode, pictures = tiny_episode(number, 1)
+        samples.append((tiny_record(episode), pictures))
+    samples[3][0]["turns"] = [[0], [7]]
+    samples[6][0]["query"]["question"] = "long " * 300
+    samples[9][0]["query"]["answer"] = ""
+    samples[10][0]["query"]["question"] = "<|im_end|>"
+    plan = tiny_plan(Folder.of(tmp_path), samples)
+    start = plan.places(1)[0].offset
+    shard = tmp_path / "shards" / "part-00000.tar"
+    data = bytearray(shard.read_bytes())
+    data[start + 5] ^= 1
+    shard.write_bytes(data)
+    found = measure(plan, renderer)
+    assert found.unusable == {"bad_record": 1, "corrupt": 1, "empty_answer": 1, "too_long": 1}
+    assert found.neutralised == 1
+    assert np.flatnonzero(found.tokens == 0).tolist() == [1, 3, 6, 9]
+    [file] = plan.folder.local().glob("lengths-*.unusable.jsonl")
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [(line["sample"], line["shard"], line["reason"]) for line in lines] == [
+        (1, "part-00000.tar", "corrupt"),
+        (3, "part-00000.tar", "bad_record"),
+        (6, "part-00001.tar", "too_long"),
+        (9, "part-00001.tar", "empty_answer"),
+    ]
+
+
+def test_a_damaged_file_says_what_to_do(plan: Plan, renderer: Renderer) -> None:
+    measure(plan, renderer)
+    [file] = plan.folder.local().glob("lengths-*.arrow")
+    file.write_bytes(b"ARROW1 no")
+    with pytest.raises(IntegrityError, match="remove it and measure again"):
+        measure(plan, renderer)
+
+
+def same(one: Lengths, other: Lengths) -> bool:
+    return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in lengths.COLUMNS)
