@@ -23,6 +23,8 @@ from train.data.records import BadSample
 from train.data.rendering import Renderer, RenderSettings
 
 ROWS, WINDOWS, SHOTS = (2048, 4096, 8192), (256, 1024, 4096), (0, 1, 2, 4, 8)
+PICTURES = {"64 a picture": (66, 66), "40-256 a picture": (42, 258), "576 a picture": (578, 578)}
+"""Tokens of a picture, those around it included."""
 Ints = Any
 Packer = Callable[[Ints, Ints, int, int | None], int]
 
@@ -170,6 +172,20 @@ def lengths_that_suit(plan: Plan) -> None:
     )
 
 
+def curricula() -> None:
+    """Fill of synthetic plans ordered by shots, strictly and with neighbours within a fifth of the plan mixed."""
+    print("\n| ordered by shots, windows of 1024 | row | strictly | overlapping | shuffled |\n|---|---:|---:|---:|---:|")
+    for name, picture in PICTURES.items():
+        for row in ROWS:
+            plan = synthetic(name, picture, 20_480, row)
+            rank = np.argsort(np.argsort(plan.images, kind="stable")) / len(plan.images)
+            blur = np.random.default_rng(1).normal(0, 1, len(rank))
+            orders = (np.argsort(rank + width * blur) for width in (0, 0.2, 100))
+            plans = [Plan(name, plan.tokens[order], plan.images[order]) for order in orders]
+            shares = " | ".join(f"{100 * fills_of(each, best_fit, row, 1024, None):.1f}" for each in plans)
+            print(f"| {name} | {row} | {shares} |")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path, nargs="?", help="a run with shards")
@@ -177,9 +193,9 @@ def main() -> None:
     asked = parser.parse_args()
     say_machine("numpy", "transformers")
     print(f"| lengths | row | images | window | {' | '.join(PACKERS)} | episodes a row | episodes/s |\n|---|" + "---:|" * 9)
-    for name, picture, slots in (("64 a picture", (66, 66), None), ("64 a picture", (66, 66), 16),
-                                 ("40-256 a picture", (42, 258), None), ("576 a picture", (578, 578), None)):  # fmt: skip
-        table(lambda row, n=name, p=picture: synthetic(n, p, asked.episodes, row), slots)  # type: ignore[misc]
+    for name, slots in [*((name, None) for name in PICTURES), ("64 a picture", 16)]:
+        table(lambda row, n=name: synthetic(n, PICTURES[n], asked.episodes, row), slots)  # type: ignore[misc]
+    curricula()
     if asked.run:
         for name, processor in processors().items():
             table(lambda row, n=name, p=processor: rendered(asked.run, f"{n}, real", p, row), None)  # type: ignore[misc]

@@ -190,12 +190,13 @@ class Sheets:
         self.weights[row, start] = 0
         self.labels[there] = np.where(self.weights[there] > 0, rendered.input_ids, IGNORED)
         self.answers[there] = rendered.answers
+        self.answers[row, start] = -1
         self.segments[there] = self.segments[row].max() + 1
 
 
 def _picture(sample: Sample, place: int, sizes: Mapping[int, tuple[int, int]]) -> "Picture":
     """A decoded picture; BadImage or BadSample when it is not what the record says."""
-    if place >= len(sample.images) or place not in sizes:
+    if not 0 <= place < len(sample.images) or place not in sizes:
         raise BadSample("missing_image", f"image {place} of {len(sample.images)}")
     picture = open_rgb(sample.images[place])
     if picture.size != sizes[place]:

@@ -14,10 +14,14 @@ from hypothesis import strategies as st
 
 from curate.errors import ConfigError
 from curate.shards import Sample
+from curate.shards.plans import Plan
 from tests.train.plain_renderer import PlainRenderer
 from tests.train.tiny_episodes import tiny_episode, tiny_picture, tiny_record
 from train.data.collate import IGNORED, Collate, CollateSettings
+from train.data.lengths import Lengths
+from train.data.loader import Loader, LoaderSettings
 from train.data.positions import counting_of, mrope_positions, plain_positions
+from train.data.reading import SampleReader
 from train.data.records import Batch, Fault, Loaded, Rendered, Row
 
 
@@ -104,6 +108,7 @@ def test_the_first_token_of_an_episode_is_never_a_label(processors: dict[str, An
     for at in batch.contents:
         assert batch.labels[at.row, at.start] == IGNORED
         assert batch.weights[at.row, at.start] == 0
+        assert batch.answers[at.row, at.start] == -1
         assert (batch.labels[at.row, at.start + 1 : at.stop] >= 0).all()
 
 
@@ -291,6 +296,23 @@ def test_a_worker_process_can_run_it(llava: Collate) -> None:
     with get_context("fork").Pool(1) as pool:
         made = pool.apply(_shapes, (llava, ROWS))
     assert made == _shapes(llava, ROWS)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_the_loader_yields_batches_of_packed_rows(
+    episodes_plan: Plan, processors: dict[str, Any], workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKENIZERS_PARALLELISM", "false")
+    collate = Collate(PlainRenderer(processors["qwen"]), CollateSettings(pad_to=512))
+    samples = SampleReader(episodes_plan).read(range(len(episodes_plan)))
+    made = [rendered(collate, sample) for sample in samples if isinstance(sample, Loaded)]
+    lengths = Lengths.of({"tokens": [len(one.input_ids) for one in made], "images": [len(one.images) for one in made]})
+    settings = LoaderSettings(batch=4, micro_batch=2, max_tokens=512, max_images=16, workers=workers)
+    with Loader(episodes_plan, collate, settings, lengths=lengths) as loader:
+        batches: list[Batch] = [batch for step in loader for batch in step]
+    assert sorted(at.sample for batch in batches for at in batch.contents) == list(range(len(episodes_plan)))
+    assert all(batch.labels.shape[1] == 512 for batch in batches)
+    assert max(int(batch.segments.max()) for batch in batches) > 1
 
 
 def test_equal_rows_give_equal_batches(collate: Collate) -> None:

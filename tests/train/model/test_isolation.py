@@ -21,6 +21,8 @@ from tests.train.tiny_episodes import tiny_episode, tiny_picture, tiny_record
 from tests.train.tiny_models import tiny_model
 from train.data.collate import Collate, CollateSettings
 from train.data.records import Batch, Loaded
+from train.data.rendering import Renderer, RenderSettings
+from train.data.rendering.settings import Mode
 from train.model.isolation import attention_mask, implementation_of, isolating_mask
 
 FAMILIES = ("vicuna", "qwen", "idefics")
@@ -103,6 +105,15 @@ ROWS = [[loaded(1, 1), loaded(2, 0), loaded(3, 2)], [loaded(4, 0, images=2), loa
 @pytest.mark.parametrize(("name", "kind"), PAIRS)
 def test_an_episode_in_a_packed_row_has_the_logits_it_has_alone(benches: Any, name: str, kind: str) -> None:
     assert benches[name, kind].worst(ROWS) < CLOSE
+
+
+@pytest.mark.parametrize("mode", ["turns", "single", "images_first"])
+@pytest.mark.parametrize("name", ["vicuna", "chatml", "qwen", "idefics"])
+def test_it_holds_for_what_the_renderer_makes(processors: dict[str, Any], name: str, mode: Mode) -> None:
+    renderer = Renderer(processors[name], RenderSettings(mode=mode))
+    bench = Bench(tiny_model(name, processors[name]), Collate(renderer))
+    assert bench.collate([tuple(row) for row in ROWS]).faults == ()
+    assert bench.worst(ROWS) < CLOSE
 
 
 @pytest.mark.parametrize(("name", "kind"), [pair for pair in PAIRS if pair[1] != "flex_attention"])
