@@ -4,13 +4,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+import numpy as np
+from pydantic import Field, NonNegativeFloat, PositiveInt, field_validator, model_validator
 
-from curate.mixture.cells import Cells, Floats, Ints
+from curate.errors import ConfigError
+from curate.mixture.blocks import Target, dealt, fitted, whole_table
+from curate.mixture.cells import Cells, Floats, Ints, Mask, sums_by
 from curate.mixture.quotas import value_name
+from curate.mixture.schedules import Kind, path_over, points_over
+from curate.registry import nearest
 from curate.settings import Settings
 
-Kind = Literal["step", "linear", "cosine"]
+DRAWS_PER_BLOCK, MOST_BLOCKS = 512, 64
+"""What `blocks: auto` means."""
 
 
 class Schedule(Settings):
@@ -20,13 +26,22 @@ class Schedule(Settings):
     kind: Kind = "linear"
     path: tuple[str, ...] = ()
     """Values in the order in which they come; the width of each follows its share of the draws."""
-    points: dict[float, dict[str, float]] = Field(default={})
+    points: dict[float, dict[str, NonNegativeFloat]] = Field(default={})
     """progress 0..1 -> weights of the values there; between the points step, linear or cosine."""
+    within: dict[str, str] = Field(default={})
+    """axis -> value: the part of the plan that walks the path, at its own pace; the rest stays out of it."""
 
     @field_validator("path", mode="before")
     @classmethod
     def _path(cls, path: Any) -> Any:
         return [value_name(value) for value in path] if isinstance(path, list | tuple) else path
+
+    @field_validator("within", mode="before")
+    @classmethod
+    def _within(cls, within: Any) -> Any:
+        if not isinstance(within, Mapping):
+            return within
+        return {axis: value_name(value) for axis, value in within.items()}
 
     @field_validator("points", mode="before")
     @classmethod
@@ -39,19 +54,35 @@ class Schedule(Settings):
     def _one_way(self) -> "Schedule":
         if bool(self.path) == bool(self.points):
             raise ValueError(f"the schedule of {self.axis!r} needs either path or points")
+        if self.points and self.within:
+            raise ValueError(f"the points of {self.axis!r} are shares of the whole plan; only a path can be within a part")
+        if len(set(self.path)) < len(self.path):
+            raise ValueError(f"the path of {self.axis!r} names a value twice")
+        for at, shares in self.points.items():
+            if not (0 <= at <= 1 and 0 < sum(shares.values()) < float("inf")):
+                raise ValueError(f"point {at} of {self.axis!r}: progress runs from 0 to 1, and shares must not all be 0")
         return self
 
 
 def _named(shares: Any) -> Any:
-    return {value_name(value): share for value, share in shares.items()} if isinstance(shares, Mapping) else shares
+    if not isinstance(shares, Mapping):
+        return shares
+    return {value_name(value): share for value, share in shares.items()}
 
 
 class Curriculum(Settings):
     """Schedules over as many blocks as it takes to follow them."""
 
-    blocks: int | Literal["auto"] = Field(default="auto")
+    blocks: PositiveInt | Literal["auto"] = "auto"
     """Number of blocks; auto = one for 512 draws, at least 1 and at most 64."""
     schedules: tuple[Schedule, ...] = ()
+
+    @model_validator(mode="after")
+    def _once(self) -> "Curriculum":
+        axes = [schedule.axis for schedule in self.schedules]
+        if len(set(axes)) < len(axes):
+            raise ValueError("an axis has two schedules; keep one of them")
+        return self
 
 
 @dataclass(frozen=True)
@@ -76,9 +107,134 @@ class Arrangement:
 
 def averages(schedules: Sequence[Schedule]) -> dict[str, dict[str, float]]:
     """axis -> time-averaged shares of the schedules given by points: what the plan as a whole must hold."""
-    raise NotImplementedError
+    means = {}
+    for schedule in schedules:
+        if schedule.points:
+            values, shares = points_over(schedule.kind, schedule.points, np.array([0.0, 1.0]))
+            means[schedule.axis] = dict(zip(values, shares[0].tolist(), strict=True))
+    return means
 
 
 def arrange(cells: Cells, draws: Ints, curriculum: Curriculum | None) -> Arrangement:
-    """`draws` [C] over blocks as `curriculum` asks; None is the flat control: the same draws in one block."""
-    raise NotImplementedError
+    """`draws` [C] over blocks as `curriculum` asks; None is the flat control: the same draws in one block.
+
+    Blocks are equal in draws (to within one). Nothing is lost or added: counts sum to `draws`. ConfigError for an
+    axis that the cells do not have, or a misspelt value on a path.
+    """
+    curriculum = curriculum or Curriculum(blocks=1)
+    ends = _ends(int(draws.sum()), curriculum.blocks)
+    courses = _courses(cells, draws, curriculum.schedules, ends)
+    member, first = _kinds([course.codes for course in courses], len(cells))
+    targets = [Target(course.codes[first], course.shares) for course in courses]
+    totals = sums_by(member, draws, len(first))
+    real = fitted(totals, _sizes(ends), targets)
+    table = whole_table(real, totals, _sizes(ends), [target.codes for target in targets])
+    counts = dealt(draws, member, table)
+    tracks = [course.track(counts * cells.units) for course in courses]
+    worst = max((float(np.abs(track.realised - track.target).max(initial=0)) for track in tracks), default=0.0)
+    return Arrangement(counts, ends, tracks, 100 * worst)
+
+
+def _ends(total: int, blocks: int | Literal["auto"]) -> Ints:
+    """[B] ends of blocks that are equal to within one draw; no block is empty unless the plan is."""
+    number = int(np.clip(total // DRAWS_PER_BLOCK, 1, MOST_BLOCKS)) if blocks == "auto" else min(blocks, max(total, 1))
+    return (np.arange(1, number + 1, dtype=np.int64) * total) // number
+
+
+def _sizes(ends: Ints) -> Ints:
+    return np.diff(ends, prepend=0)
+
+
+def _kinds(codes: Sequence[Ints], cells: int) -> tuple[Ints, Ints]:
+    """[C] kind of each cell, cells that no schedule tells apart being one kind; and a cell of each kind."""
+    keys = np.stack([np.zeros(cells, dtype=np.int64), *codes])
+    _, first, member = np.unique(keys, axis=1, return_index=True, return_inverse=True)
+    return member.reshape(-1).astype(np.int64), first.astype(np.int64)
+
+
+@dataclass(frozen=True)
+class _Course:
+    """One schedule on the draws at hand."""
+
+    axis: str
+    values: list[str]  # [V]
+    codes: Ints  # [C] value of each cell, -1 outside the schedule's part
+    shares: Floats  # [B, V] of the draws in the part
+    target: Floats  # [B, V] of the units in the part
+
+    def track(self, units: Floats) -> Track:
+        """Target and realised shares, from units [B, C]; a block without any of the part is as its target."""
+        inside = self.codes >= 0
+        held = np.stack([sums_by(self.codes[inside], block[inside], len(self.values)) for block in units])
+        realised = np.where(held.sum(axis=1, keepdims=True) > 0, _normal(held), self.target)
+        return Track(self.axis, self.values, self.target, realised)
+
+
+def _courses(cells: Cells, draws: Ints, schedules: Sequence[Schedule], ends: Ints) -> list[_Course]:
+    """Schedules of the whole plan go by its progress; those of a part by the part's, which the former decide."""
+    total = max(int(draws.sum()), 1)
+    edges = np.concatenate([[0], ends]) / total
+    courses = {s.axis: _course(cells, draws, s, edges) for s in schedules if not s.within}
+    outer = list(courses.values())
+    for schedule in schedules:
+        if schedule.within:
+            inside = cells.inside(tuple(schedule.within.items()))
+            pace = _pace(draws, inside, outer, ends)
+            courses[schedule.axis] = _course(cells, np.where(inside, draws, 0), schedule, pace, inside)
+    return [courses[schedule.axis] for schedule in schedules]
+
+
+def _pace(draws: Ints, inside: Mask, outer: Sequence[_Course], ends: Ints) -> Floats:
+    """[B+1] how much of a part's draws lie before each block edge, 0..1, when only the outer schedules act."""
+    member, first = _kinds([*(course.codes for course in outer), inside.astype(np.int64)], len(draws))
+    targets = [Target(course.codes[first], course.shares) for course in outer]
+    table = fitted(sums_by(member, draws, len(first)), _sizes(ends), targets)
+    passed = np.concatenate([[0.0], np.cumsum(table[:, inside[first]].sum(axis=1))])
+    return passed / max(float(passed[-1]), 1e-300)
+
+
+def _course(cells: Cells, draws: Ints, schedule: Schedule, edges: Floats, inside: Mask | None = None) -> _Course:
+    cells.require(schedule.axis)
+    names, axis = cells.values[schedule.axis], cells.axes[schedule.axis]
+    listed = _listed(schedule, names)
+    drawn = sums_by(axis, draws, len(names))
+    values = list(dict.fromkeys([*listed, *(name for name, n in zip(names, drawn, strict=True) if n > 0)]))
+    number = {value: i for i, value in enumerate(values)}
+    codes = np.array([number.get(name, -1) for name in names], dtype=np.int64)[axis]
+    codes = np.where(inside, codes, -1) if inside is not None else codes
+    held = _held(codes, draws, len(values))
+    units = np.divide(_held(codes, draws * cells.units, len(values)), held, out=np.ones(len(values)), where=held > 0)
+    if schedule.path:
+        shares = _path_shares(schedule, held / max(held.sum(), 1), edges)
+        return _Course(schedule.axis, values, codes, shares, _normal(shares * units))
+    target = np.zeros((len(edges) - 1, len(values)))
+    target[:, : len(listed)] = points_over(schedule.kind, schedule.points, edges)[1]
+    return _Course(schedule.axis, values, codes, _normal(target / units), target)
+
+
+def _held(codes: Ints, amounts: Floats | Ints, values: int) -> Floats:
+    return sums_by(codes[codes >= 0], amounts[codes >= 0], values)
+
+
+def _listed(schedule: Schedule, names: Sequence[str]) -> list[str]:
+    if schedule.points:
+        return points_over(schedule.kind, schedule.points, np.array([0.0, 1.0]))[0]
+    for value in schedule.path:
+        hint = "" if value in names or value.isdigit() else nearest(value, names)
+        if hint:
+            raise ConfigError(f"the path of {schedule.axis!r} names {value!r}, which no sample has{hint}")
+    return list(schedule.path)
+
+
+def _path_shares(schedule: Schedule, widths: Floats, edges: Floats) -> Floats:
+    """[B, V] the path's values in turn; values that are not on it keep their share in every block."""
+    shares = np.tile(widths, (len(edges) - 1, 1))
+    on_path = widths[: len(schedule.path)]
+    if on_path.sum() > 0:
+        shares[:, : len(on_path)] = path_over(schedule.kind, on_path / on_path.sum(), edges) * on_path.sum()
+    return shares
+
+
+def _normal(weights: Floats) -> Floats:
+    normal: Floats = weights / np.maximum(weights.sum(axis=1, keepdims=True), 1e-300)
+    return normal

@@ -1,9 +1,9 @@
 """Why a share is off: one sentence with the cause, the nearest share there is, and what would cure it.
 
 Causes are looked for in this order, and the first that alone makes the asked share impossible is named: there is
-nothing of the value; too few draws of it; a full replay holds too much; it stands in for a value that does not exist; another demand leaves no room or forces
-more; the plan is too small to be split so finely; a sibling is short and this value takes its place. What none
-of these explains comes from several demands together.
+nothing of the value; too few draws of it; a full replay holds too much; it stands in for a value that does not
+exist; another demand leaves no room or forces more; the plan is too small to be split so finely; a sibling is short
+and this value takes its place. What none of these explains comes from several demands together.
 """
 
 import math
