@@ -11,16 +11,12 @@ ROUNDS = 8
 
 
 def control_tokens(processor: "ProcessorMixin", template: str) -> dict[str, int]:
-    """Added tokens that mean something to the model: special ones, the processor's own, and those its template writes.
-    The one for unknown characters is left out: any text may bring it about."""
+    """Added tokens that mean something to the model: special ones, the processor's own, and those its template writes."""
     named = {value for name, value in vars(processor).items() if name.endswith("_token") and isinstance(value, str)}
-    unknown = getattr(processor.tokenizer, "unk_token", None)
     return {
         str(token.content): int(number)
         for number, token in processor.tokenizer.added_tokens_decoder.items()
-        if (token.special or token.content in named or token.content in template)
-        and token.content != unknown
-        and not token.content.isspace()
+        if (token.special or token.content in named or token.content in template) and not token.content.isspace()
     }
 
 

@@ -55,7 +55,9 @@ class Renderer:
         self._pictures = Pictures(self.processor)
         self._skeletons: dict[Shape, tuple[Skeleton, int]] = {}
         self._checked = 0
-        self._controls = np.array(sorted(controls.values()), np.int64)
+        unknown = getattr(self.processor.tokenizer, "unk_token", None)  # any text may bring this one about
+        self._is_control = np.zeros(max(max(controls.values(), default=0), len(self.processor.tokenizer)) + 1, np.bool_)
+        self._is_control[[number for token, number in controls.items() if token != unknown]] = True
 
     @property
     def neutralised(self) -> int:
@@ -144,7 +146,7 @@ class Renderer:
         return not (bos and text.startswith(bos))
 
     def _count(self, ids: Ids) -> int:
-        return int(np.isin(ids, self._controls).sum())
+        return int(np.count_nonzero(self._is_control[ids]))
 
     def _skeleton(self, shape: Shape) -> tuple[Skeleton, int]:
         """The skeleton of a shape, and how many control tokens it has."""
