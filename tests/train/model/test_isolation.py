@@ -3,6 +3,7 @@
 Alone means: the class itself, with no mask, position or padding of ours. Packed means: Collate and isolating_mask.
 """
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -48,14 +49,7 @@ def loaded(number: int, shots: int, images: int = 1, pictures: dict[int, bytes] 
     """An episode; `pictures` replaces some by others of the same size."""
     episode, bytes_ = tiny_episode(number, shots, images)
     shown = tuple((pictures or {}).get(at, data) for at, data in enumerate(bytes_))
-    record = Sample(f"{number:08d}", "part-00000.tar", _json(tiny_record(episode)), shown, ())
-    return Loaded(number, record)
-
-
-def _json(record: dict[str, Any]) -> bytes:
-    import json
-
-    return json.dumps(record).encode()
+    return Loaded(number, Sample(f"{number:08d}", "part-00000.tar", json.dumps(tiny_record(episode)).encode(), shown, ()))
 
 
 @dataclass
@@ -74,10 +68,10 @@ class Bench:
     def alone(self, episode: Loaded) -> torch.Tensor:
         """[T, V] logits of an episode as the class computes them by itself."""
         batch = self.collate([(episode,)])
-        stop = batch.contents[0].stop
-        own = {name: value for name, value in batch.inputs.items() if name != "position_ids"}
-        cut = {name: value[:, :stop] if name in ("input_ids", "mm_token_type_ids") else value for name, value in own.items()}
-        return self.model(**cut).logits[0]
+        sequences = {"input_ids", "mm_token_type_ids"} & set(batch.inputs)
+        cut = {name: batch.inputs[name][:, : batch.contents[0].stop] for name in sequences}
+        pixels = {name: batch.inputs[name] for name in set(batch.inputs) - sequences - {"position_ids"}}
+        return self.model(**cut, **pixels).logits[0]
 
     def worst(self, rows: list[list[Loaded]], **given: Any) -> float:
         """The largest difference of any logit between packed and alone."""
