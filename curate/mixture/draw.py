@@ -1,0 +1,94 @@
+"""From draws per cell to samples, and from samples to an order.
+
+Each cell is one sequence: its samples in a random order, then again in another, and so on. Drawing takes the
+sequence from its beginning, so no sample comes twice before each has come once, and blocks take one stretch of
+it after another.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from curate.mixture.cells import Cells, Floats, Ints, Mask
+from curate.seeding import rng
+
+STAGE = "mix"
+Numbers = npt.NDArray[np.uint32]
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """The samples of a plan, cell by cell."""
+
+    samples: Numbers  # [N] sample numbers, each cell's in the order of its sequence
+    draws: Ints  # [C] how many of each cell
+    units: Floats  # [C] units of these
+
+
+def draw(cells: Cells, cell_of: Ints, draws: Ints, units: Floats, seed: int, by_units: bool) -> Drawn:
+    """`draws` [C] samples of each cell (cell_of, units: [S]).
+
+    With `by_units` a cell is filled until its units, draws times the mean, are reached as nearly as whole
+    samples allow; the number of draws may then differ. Cells whose draws are fixed keep their number.
+    """
+    by_cell = np.argsort(cell_of, kind="stable")
+    ends = np.cumsum(cells.samples)
+    pieces: list[Numbers] = []
+    taken, sums = np.zeros(len(cells), np.int64), np.zeros(len(cells), np.float64)
+    for cell in np.flatnonzero(draws > 0).tolist():
+        members = by_cell[ends[cell] - cells.samples[cell] : ends[cell]]
+        dice = rng(seed, STAGE, cell_name(cells, cell))
+        wanted = float(draws[cell] * cells.units[cell]) if by_units and not cells.fixed[cell] else None
+        chosen = _filled(members, wanted, int(cells.highest[cell]), units, dice) if wanted else None
+        if chosen is None:
+            chosen = sequence(members, int(draws[cell]), dice)
+        pieces.append(chosen.astype(np.uint32))
+        taken[cell], sums[cell] = len(chosen), units[chosen].sum()
+    return Drawn(np.concatenate(pieces) if pieces else np.zeros(0, np.uint32), taken, sums)
+
+
+def cell_name(cells: Cells, cell: int) -> str:
+    """What a cell's randomness is derived from: its values, not its place among the cells."""
+    values = [f"{axis}={cells.values[axis][codes[cell]]}" for axis, codes in sorted(cells.axes.items())]
+    return "|".join([*values, str(int(cells.limits[cell] // max(cells.samples[cell], 1))), str(bool(cells.fixed[cell]))])
+
+
+def sequence(members: Ints, length: int, dice: np.random.Generator) -> Ints:
+    """The first `length` of a cell's sequence: round after round, all members in a new order each."""
+    rounds = -(-length // len(members))
+    return np.concatenate([members[dice.permutation(len(members))] for _ in range(rounds)])[:length]
+
+
+def _filled(members: Ints, wanted: float, limit: int, units: Floats, dice: np.random.Generator) -> Ints | None:
+    """As much of the sequence as comes nearest to `wanted` units; None where samples have none."""
+    whole = float(units[members].sum())
+    if whole <= 0:
+        return None
+    length = min(limit, len(members) * (int(wanted / whole) + 1))
+    longest = sequence(members, length, dice)
+    reached = np.concatenate([[0.0], np.cumsum(units[longest])])
+    over = min(int(np.searchsorted(reached, wanted)), length)
+    nearer_below = over > 0 and wanted - reached[over - 1] < reached[over] - wanted
+    return longest[: over - 1 if nearer_below else over]
+
+
+def ordered(drawn: Drawn, counts: Ints, seed: int) -> Numbers:
+    """[N] the plan's order: `counts` [B, C] draws of each cell in each block, in a random order inside a block."""
+    assert (counts.sum(axis=0) == drawn.draws).all(), "the blocks hold exactly what was drawn"
+    blocks, cells = counts.shape
+    block = np.repeat(np.tile(np.arange(blocks), cells), counts.T.ravel())  # [N] of each drawn sample
+    dice = rng(seed, STAGE, "order").permutation(len(drawn.samples))
+    return drawn.samples[dice][np.argsort(block[dice], kind="stable")]
+
+
+def repeats(order: Numbers, samples: int) -> Ints:
+    """[S] how often each sample stands in the order."""
+    return np.bincount(order, minlength=samples).astype(np.int64)
+
+
+def renumbered(order: Numbers, samples: int) -> tuple[Numbers, Ints]:
+    """The order over the samples that occur in it alone, and [S'] which these are."""
+    occurs: Mask = repeats(order, samples) > 0
+    places = np.cumsum(occurs) - 1
+    return places[order].astype(np.uint32), np.flatnonzero(occurs)
