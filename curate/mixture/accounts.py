@@ -1,0 +1,120 @@
+"""What plan.json says of a plan: shares requested and realised, reasons, the curriculum, and what is in it.
+
+unit        sample, supervised_token or image_token: what shares are shares of
+tokens      how tokens were counted; "estimate" unless a processor did
+size        {samples, distinct, units, available}
+requested   [{axis, within, value, requested, realised, reason}], shares in points, reason "" within tolerance
+reasons     the reasons that occur, once each
+notes       about the size and the replay
+curriculum  {order, blocks, worst, tracks: [{axis, values, target, realised}]}, shares in points a block
+marginals   {axis: {value: {samples, share}}}, the MOST largest values of each
+values      {axis: number of values that occur}
+sources     {name: {samples, drawn, repeats, rejected}}
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from curate.mixture.axes import all_coded
+from curate.mixture.cells import Floats, Ints
+from curate.mixture.compose import Composed
+from curate.mixture.curriculum import Arrangement, Track
+from curate.mixture.draw import repeats
+from curate.mixture.settings import MixSpec
+from curate.mixture.solver import ShareRow
+from curate.mixture.sources import Source
+from curate.mixture.stock import Stock
+
+MOST = 100
+"""Values of an axis in `marginals`."""
+
+
+def account(
+    spec: MixSpec,
+    made: Composed,
+    stock: Stock,
+    sources: Sequence[Source],
+    rejected: Mapping[str, Mapping[str, int]],
+    tokens: str,
+) -> dict[str, Any]:
+    """The report of a plan, as plain data."""
+    counts = repeats(made.order, len(stock))
+    axes = all_coded(stock, spec.bands)
+    units = counts * made.units
+    return {
+        "unit": spec.unit,
+        "tokens": tokens,
+        "tolerance": spec.tolerance,
+        "size": {
+            "samples": len(made.order),
+            "distinct": int((counts > 0).sum()),
+            "units": _round(float(units.sum())),
+            "available": len(stock),
+        },
+        "requested": [_row(row) for row in made.rows],
+        "reasons": list(dict.fromkeys(row.reason for row in made.rows if row.reason)),
+        "notes": list(made.notes),
+        "curriculum": _curriculum(spec, made.arrangement),
+        "marginals": {axis: _marginal(codes, names, counts, units) for axis, (codes, names) in axes.items()},
+        "values": {axis: int((np.bincount(codes, counts) > 0).sum()) for axis, (codes, _) in axes.items()},
+        "sources": _sources(*axes["source"], counts, sources, rejected),
+    }
+
+
+def _round(value: float) -> float:
+    return round(value, 6) + 0.0
+
+
+def _row(row: ShareRow) -> dict[str, Any]:
+    return {
+        "axis": row.axis,
+        "within": dict(row.within),
+        "value": row.value,
+        "requested": _round(100 * row.requested),
+        "realised": _round(100 * row.realised),
+        "reason": row.reason,
+    }
+
+
+def _curriculum(spec: MixSpec, arrangement: Arrangement) -> dict[str, Any]:
+    tracks = [_track(track) for track in arrangement.tracks]
+    return {"order": spec.order, "blocks": len(arrangement.ends), "worst": _round(arrangement.worst), "tracks": tracks}
+
+
+def _track(track: Track) -> dict[str, Any]:
+    points = {
+        name: np.round(100 * shares, 4) + 0.0 for name, shares in (("target", track.target), ("realised", track.realised))
+    }
+    return {"axis": track.axis, "values": track.values, **{name: shares.tolist() for name, shares in points.items()}}
+
+
+def _marginal(codes: Ints, names: Sequence[str], counts: Ints, units: Floats) -> dict[str, dict[str, Any]]:
+    """Samples and share of the units by value, the largest first."""
+    samples = np.bincount(codes, counts, len(names)).astype(np.int64)
+    held = np.bincount(codes, units, len(names))
+    total = float(held.sum()) or 1.0
+    largest = sorted(np.flatnonzero(samples).tolist(), key=lambda code: (-held[code], -samples[code], names[code]))[:MOST]
+    return {names[code]: {"samples": int(samples[code]), "share": _round(100 * float(held[code]) / total)} for code in largest}
+
+
+def _sources(
+    codes: Ints, names: Sequence[str], counts: Ints, sources: Sequence[Source], rejected: Mapping[str, Mapping[str, int]]
+) -> dict[str, dict[str, Any]]:
+    said = {}
+    for source in sources:
+        here = codes == (names.index(source.name) if source.name in names else -1)
+        most = int(counts[here].max(initial=0))
+        said[source.name] = {
+            "samples": int(here.sum()),
+            "drawn": int(counts[here].sum()),
+            "most_repeats": most,
+            "rejected": dict(rejected[source.name]),
+        }
+    return said
+
+
+def beyond(report: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Rows of a report whose share is off by more than the tolerance."""
+    return [row for row in report["requested"] if row["reason"]]

@@ -1,0 +1,115 @@
+"""A stock and a spec to the samples of a plan: cells, demands, draws, blocks. Nothing is read or written here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from curate.mixture.axes import coded, grouped
+from curate.mixture.cells import Cells, Floats, Ints, check_axis
+from curate.mixture.curriculum import Arrangement, arrange, averages
+from curate.mixture.draw import Drawn, Numbers, draw, ordered
+from curate.mixture.quotas import Demand, asked_axes, demands
+from curate.mixture.settings import MixSpec
+from curate.mixture.solver import Mix, ShareRow, solve
+from curate.mixture.sources import Source
+from curate.mixture.stock import Stock
+
+UNITS = {"supervised_token": "supervised_tokens", "image_token": "image_tokens"}
+"""Unit -> column of the stock; a sample is one `sample`."""
+
+WHOLE_SAMPLES = "samples are of different length, and whole samples of these come no nearer; a larger plan would"
+
+
+@dataclass(frozen=True)
+class Composed:
+    """The samples of a plan in order, and how that came about."""
+
+    order: Numbers  # [N] sample numbers of the stock
+    ends: Ints  # [B] where each block ends
+    arrangement: Arrangement  # of the curriculum; one block for the flat control
+    rows: list[ShareRow]  # requested beside realised, by the units that were drawn
+    notes: tuple[str, ...]
+    units: Floats  # [S] units of each sample of the stock
+
+
+def compose(spec: MixSpec, stock: Stock, sources: Sequence[Source]) -> Composed:
+    """The plan that the spec asks for; ConfigError or InputError when it cannot be.
+
+    The flat control has its demands from the curriculum too, so both are the same samples in another order.
+    """
+    spec = spec.with_preset()
+    units = sample_units(stock, spec)
+    cells, cell_of = _cells(spec, stock, sources, units)
+    asked = _demands(spec, cells, sources)
+    mix = solve(cells, asked, spec.wanted_size, spec.tolerance)
+    drawn = draw(cells, cell_of, mix.draws, units, spec.seed, by_units=spec.unit in UNITS)
+    actual = replace(cells, units=_means(drawn, cells))
+    arrangement = arrange(actual, drawn.draws, None if spec.order == "flat" else spec.curriculum)
+    order = ordered(drawn, arrangement.counts, spec.seed)
+    rows = realised(mix, actual, drawn.draws, spec.tolerance) if spec.unit in UNITS else mix.rows
+    return Composed(order, arrangement.ends, arrangement, rows, (*mix.notes, *_notes(spec, sources)), units)
+
+
+def sample_units(stock: Stock, spec: MixSpec) -> Floats:
+    """[S] units of each sample."""
+    if spec.unit in UNITS:
+        return stock.numbers(UNITS[spec.unit]).astype(np.float64)
+    return np.ones(len(stock))
+
+
+def _cells(spec: MixSpec, stock: Stock, sources: Sequence[Source], units: Floats) -> tuple[Cells, Ints]:
+    axes = {axis: coded(stock, axis, spec.bands) for axis in _axes(spec, sources)}
+    names = {source.name: source for source in sources}
+    codes, words = stock.words("source")
+    repeats = np.array([names[word].max_repeats for word in words], np.int64)[codes]
+    fixed = stock.numbers("replay").astype(bool) & (spec.replay == "full")
+    return grouped(axes, units, repeats, fixed)
+
+
+def _axes(spec: MixSpec, sources: Sequence[Source]) -> list[str]:
+    """Axes that anything in the spec speaks of; checks those of schedules and `within` on the way."""
+    also = {axis for schedule in spec.curriculum.schedules for axis in (schedule.axis, *schedule.within)}
+    for axis in sorted(also):
+        check_axis(axis)
+    if len(sources) > 1:
+        also.add("source")
+    if spec.replay is not None or any(source.replay for source in sources):
+        also.add("replay")
+    return asked_axes(spec.quotas, also) or ["source"]
+
+
+def _demands(spec: MixSpec, cells: Cells, sources: Sequence[Source]) -> list[Demand]:
+    return demands(
+        cells,
+        spec.quotas,
+        weights={source.name: source.weight for source in sources} if len(sources) > 1 else None,
+        replay=spec.replay,
+        scheduled=averages(spec.curriculum.schedules),
+        temperature=spec.temperature,
+    )
+
+
+def _notes(spec: MixSpec, sources: Sequence[Source]) -> list[str]:
+    if spec.replay and not any(source.replay for source in sources):
+        return [f"replay is {spec.replay}, and no source is marked `replay: true`, so the plan holds none"]
+    return []
+
+
+def _means(drawn: Drawn, cells: Cells) -> Floats:
+    """[C] mean units of what was drawn; the cell's own mean where nothing was."""
+    return np.divide(drawn.units, drawn.draws, out=cells.units.astype(np.float64), where=drawn.draws > 0)
+
+
+def realised(mix: Mix, cells: Cells, draws: Ints, tolerance: float) -> list[ShareRow]:
+    """The rows with shares by the units that were drawn, where the solver knew each cell's mean only."""
+    units = draws * cells.units
+    return [_row(row, cells, units, tolerance) for row in mix.rows]
+
+
+def _row(row: ShareRow, cells: Cells, units: Floats, tolerance: float) -> ShareRow:
+    inside = cells.inside(row.within)
+    total = float(units[inside].sum())
+    share = float(units[inside & cells.having(row.axis, row.value)].sum()) / total if total > 0 else 0.0
+    off = abs(share - row.requested) * 100 > tolerance + 1e-9
+    return replace(row, realised=share, reason=(row.reason or WHOLE_SAMPLES) if off else "")
