@@ -34,6 +34,8 @@ COLUMNS = Measure._fields
 
 PART = 2048
 """Samples of a part; decides nothing but how much an interruption costs."""
+PARTS_A_PROCESS = 4
+"""Parts that must be there for each process: below, starting it takes longer than it saves."""
 
 
 class Progress(Protocol):
@@ -85,7 +87,7 @@ def measure(plan: Plan, renderer: "Renderer", workers: int = 1, progress: Progre
     samples that cannot be used are written to a file beside the lengths and counted by reason."""
     if not len(plan.samples):
         raise InputError(f"{plan.folder.uri} is a plan without samples; there is nothing to measure")
-    with _alone(plan.folder, f".{_stem(renderer)}.lock"):
+    with _alone(plan.folder):
         found = Lengths.find(plan, renderer)
         if found is None:
             scratch = plan.folder / f".{_stem(renderer)}-{_samples_digest(plan)[:8]}"
@@ -124,7 +126,8 @@ def _measure_parts(plan: Plan, renderer: "Renderer", scratch: Folder, workers: i
 
 def _worked(measurer: "Measurer", scratch: Folder, missing: Sequence[range], workers: int) -> Iterator[range]:
     """Measures and writes parts, in processes of their own where there are several of both."""
-    if min(workers, len(missing)) <= 1:
+    processes = min(workers, len(missing) // PARTS_A_PROCESS)
+    if processes <= 1:
         for numbers in missing:
             _write_part(scratch, numbers, measurer.part(numbers))
             yield numbers
@@ -132,7 +135,7 @@ def _worked(measurer: "Measurer", scratch: Folder, missing: Sequence[range], wor
     from concurrent.futures import ProcessPoolExecutor, as_completed
     from multiprocessing import get_context
 
-    pool = ProcessPoolExecutor(min(workers, len(missing)), get_context("spawn"), _begin, (measurer, scratch))
+    pool = ProcessPoolExecutor(processes, get_context("spawn"), _begin, (measurer, scratch))
     try:
         yield from (future.result() for future in as_completed([pool.submit(_one, numbers) for numbers in missing]))
     finally:
@@ -209,7 +212,7 @@ def _opened(folder: Folder, name: str) -> "pa.Table":
 
 
 @contextmanager
-def _alone(folder: Folder, name: str) -> Iterator[None]:
+def _alone(folder: Folder) -> Iterator[None]:
     """One process at a time where a disk can tell; others wait and find the work done."""
     if not folder.is_local:
         yield
@@ -217,6 +220,6 @@ def _alone(folder: Folder, name: str) -> Iterator[None]:
     import fcntl
 
     folder.local().mkdir(parents=True, exist_ok=True)
-    with folder.local(name).open("w") as lock:
+    with folder.local(".lengths.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

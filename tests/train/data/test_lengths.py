@@ -62,7 +62,8 @@ def test_other_settings_are_measured_apart(plan: Plan, renderer: Renderer) -> No
     assert len(list(plan.folder.local().glob("lengths-*.arrow"))) == 2
 
 
-def test_workers_change_nothing(tmp_path: Path, renderer: Renderer) -> None:
+def test_workers_change_nothing(tmp_path: Path, renderer: Renderer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lengths, "PARTS_A_PROCESS", 1)
     plans = [mixed_plan(Folder.of(tmp_path / name)) for name in ("one", "two")]
     assert measure(plans[0], renderer, workers=1).digest == measure(plans[1], renderer, workers=2).digest
 

@@ -97,6 +97,15 @@ class Renderer:
             raise BadSample("too_long" if few else "too_many_images", "the query alone is over the budget")
         return rendered
 
+    def picture(self, size: Size) -> Ids:
+        """[tokens] that stand for a picture of (width, height)."""
+        return self._pictures.of(size)
+
+    @property
+    def placeholder(self) -> int:
+        """The token that the model puts picture features in place of."""
+        return self._pictures.placeholder_id
+
     def _cleaned(self, turn: Turn) -> Turn:
         question = self._neutral(turn.question)
         question = question if question.strip() else ""
