@@ -20,8 +20,10 @@ TRADES = 20_000
 """Bound on the trades, far above what 50,000 cells need."""
 
 
-def rounded(real: Floats, low: Ints, high: Ints, margins: Sequence[Ints], units: Floats | None = None) -> Ints:
-    """[C] whole numbers in low..high near `real`, with the sum of `real` (rounded) where the bounds allow it.
+def rounded(
+    real: Floats, low: Ints, high: Ints, margins: Sequence[Ints], units: Floats | None = None, total: int | None = None
+) -> Ints:
+    """[C] whole numbers in low..high near `real`, whose sum is `total` (None: that of `real`) where the bounds allow it.
 
     `margins`: [C] codes, -1 for cells outside the margin. `units`: [C] size of one unit of each cell, when the
     sums to keep are sums of units (then the total is kept to within one unit).
@@ -29,7 +31,8 @@ def rounded(real: Floats, low: Ints, high: Ints, margins: Sequence[Ints], units:
     codes = [_dense(margin) for margin in margins]
     units = np.ones(len(real)) if units is None else units / max(float(units.mean()), 1e-300)
     start = _cumulative(real, codes)
-    start = _to_total(np.clip(start, low, high), real, low, high)
+    total = int(np.round(real.sum() + 1e-9)) if total is None else total
+    start = _to_total(np.clip(start, low, high), real, low, high, total)
     return _traded(_Trade(start, real, low, high, [np.zeros(len(real), dtype=np.int64), *codes], units))
 
 
@@ -48,10 +51,10 @@ def _cumulative(real: Floats, codes: Sequence[Ints]) -> Ints:
     return whole
 
 
-def _to_total(whole: Ints, real: Floats, low: Ints, high: Ints) -> Ints:
-    """`whole` with the rounded sum of `real`: units go to, or come from, the cells that are furthest behind or ahead."""
+def _to_total(whole: Ints, real: Floats, low: Ints, high: Ints, total: int) -> Ints:
+    """`whole` with the sum `total`: units go to, or come from, the cells that are furthest behind or ahead."""
     whole = whole.copy()
-    total = int(np.clip(np.round(real.sum() + 1e-9), low.sum(), high.sum()))
+    total = int(np.clip(total, low.sum(), high.sum()))
     while (missing := total - int(whole.sum())) != 0:
         step = 1 if missing > 0 else -1
         room = whole < high if step > 0 else whole > low

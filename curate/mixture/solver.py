@@ -88,7 +88,7 @@ def _of_size(problem: Problem, size: float, tolerance: float, downwards: bool = 
     """[C] draws that make `size` units as far as caps and fixed draws allow; and what is beyond tolerance before rounding."""
     aimed = float(np.clip(size, max(problem.lowest.sum(), 1e-9), problem.highest.sum()))
     units = _units(problem, aimed, tolerance)
-    return _whole(problem, spread(problem, units), downwards), _beyond(problem, units, tolerance)
+    return _whole(problem, spread(problem, units), aimed, downwards), _beyond(problem, units, tolerance)
 
 
 def _beyond(problem: Problem, units: Floats, tolerance: float) -> float:
@@ -112,14 +112,15 @@ def _units(problem: Problem, size: float, tolerance: float) -> Floats:
     return least if exact is None else np.clip(exact, problem.lowest, problem.highest)
 
 
-def _whole(problem: Problem, units: Floats, downwards: bool) -> Ints:
-    """[C] draws. `downwards`: the largest plan must not be rounded up beyond its caps' reach."""
+def _whole(problem: Problem, units: Floats, size: float, downwards: bool) -> Ints:
+    """[C] draws, exactly `size` of them when the unit is the sample. `downwards`: the largest plan is not rounded up."""
     cells = problem.cells
     real = np.divide(units, cells.units, out=np.zeros_like(units), where=cells.units > 0)
-    if downwards:
-        real *= np.floor(real.sum() + 1e-6) / max(real.sum(), 1e-300)
-        real = np.clip(real, cells.lowest, cells.highest)
-    return rounded(real, cells.lowest, cells.highest, problem.codes, cells.units)
+    real *= size / max(units.sum(), 1e-300)
+    number = size if (cells.units == 1).all() else float(real.sum())
+    total = int(np.floor(number + 1e-6) if downwards else np.round(number + 1e-9))
+    real = np.clip(real, cells.lowest, cells.highest)
+    return rounded(real, cells.lowest, cells.highest, problem.codes, cells.units, total)
 
 
 def _rows(problem: Problem, units: Floats, tolerance: float) -> list[ShareRow]:
