@@ -8,6 +8,7 @@ reasons     the reasons that occur, once each
 notes       about the size and the replay
 curriculum  {order, blocks, worst, tracks: [{axis, values, target, realised}]}, shares in points a block
 marginals   {axis: {value: {samples, share}}}, the MOST largest values of each
+bands       {axis: edges between the bands of coherence and hardness}
 values      {axis: number of values that occur}
 sources     {name: {samples, drawn, repeats, rejected}}
 """
@@ -41,7 +42,7 @@ def account(
 ) -> dict[str, Any]:
     """The report of a plan, as plain data."""
     counts = repeats(made.order, len(stock))
-    axes = all_coded(stock, spec.bands)
+    axes = all_coded(stock, made.edges)
     units = counts * made.units
     return {
         "unit": spec.unit,
@@ -58,6 +59,7 @@ def account(
         "notes": list(made.notes),
         "curriculum": _curriculum(spec, made.arrangement),
         "marginals": {axis: _marginal(codes, names, counts, units) for axis, (codes, names) in axes.items()},
+        "bands": {axis: [_round(edge) for edge in edges] for axis, edges in made.edges.items()},
         "values": {axis: int((np.bincount(codes, counts) > 0).sum()) for axis, (codes, _) in axes.items()},
         "sources": _sources(*axes["source"], counts, sources, rejected),
     }
@@ -109,7 +111,7 @@ def _sources(
         said[source.name] = {
             "samples": int(here.sum()),
             "drawn": int(counts[here].sum()),
-            "most_repeats": most,
+            "repeats": most,
             "rejected": dict(rejected[source.name]),
         }
     return said

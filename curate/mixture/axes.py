@@ -1,6 +1,6 @@
 """What samples are grouped by: every axis as codes over names, and samples of equal codes as cells."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -15,13 +15,16 @@ NONE = "none"
 Coded = tuple[Ints, list[str]]
 """[S] code of each sample, and the names by code, sorted."""
 
+Edges = Mapping[str, Sequence[float]]
+"""Where the bands of an axis meet."""
 
-def coded(stock: Stock, axis: str, bands: int) -> Coded:
+
+def coded(stock: Stock, axis: str, edges: Edges) -> Coded:
     """The values of all samples on an axis."""
     if axis in NAMES:
         return _merged(*stock.words(axis))
     if axis in BANDS:
-        return banded(stock.numbers(axis).astype(np.float64), bands)
+        return banded(stock.numbers(axis).astype(np.float64), edges[axis])
     if axis == "replay":
         return stock.numbers("replay").astype(np.int64), ["no", "yes"]
     assert axis == "shots", f"{axis} is in AXES and unknown here"
@@ -29,9 +32,9 @@ def coded(stock: Stock, axis: str, bands: int) -> Coded:
     return codes.astype(np.int64), [str(value) for value in values]
 
 
-def all_coded(stock: Stock, bands: int) -> dict[str, Coded]:
+def all_coded(stock: Stock, edges: Edges) -> dict[str, Coded]:
     """Every axis of AXES."""
-    return {axis: coded(stock, axis, bands) for axis in AXES}
+    return {axis: coded(stock, axis, edges) for axis in AXES}
 
 
 def _merged(codes: Ints, words: Sequence[str]) -> Coded:
@@ -42,15 +45,23 @@ def _merged(codes: Ints, words: Sequence[str]) -> Coded:
     return np.array([places[name] for name in named], np.int64)[codes], names
 
 
-def banded(values: Floats, bands: int) -> Coded:
-    """A measure cut at its quantiles over all samples that have one; NONE for the others."""
-    names = band_names(bands)
+def band_edges(stock: Stock, bands: int) -> dict[str, list[float]]:
+    """The quantiles that cut coherence and hardness into bands of about equally many samples, unknown ones left out."""
+    return {axis: _quantiles(stock.numbers(axis).astype(np.float64), bands) for axis in BANDS}
+
+
+def _quantiles(values: Floats, bands: int) -> list[float]:
+    known = values[~np.isnan(values)]
+    found: list[float] = np.quantile(known, np.arange(1, bands) / bands).tolist() if len(known) else [0.0] * (bands - 1)
+    return found
+
+
+def banded(values: Floats, edges: Sequence[float]) -> Coded:
+    """A measure cut at `edges`, a value on an edge lying above it; NONE for samples that have none."""
     known = ~np.isnan(values)
-    codes = np.full(len(values), bands, np.int64)
-    if known.any():
-        edges = np.quantile(values[known], np.arange(1, bands) / bands)
-        codes[known] = np.searchsorted(edges, values[known], side="right")
-    return codes, [*names, NONE]
+    codes = np.full(len(values), len(edges) + 1, np.int64)
+    codes[known] = np.searchsorted(np.asarray(edges), values[known], side="right")
+    return codes, [*band_names(len(edges) + 1), NONE]
 
 
 def band_names(bands: int) -> list[str]:

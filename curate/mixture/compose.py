@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from curate.mixture.axes import coded, grouped
+from curate.mixture.axes import Edges, band_edges, coded, grouped
 from curate.mixture.cells import Cells, Floats, Ints, check_axis
 from curate.mixture.curriculum import Arrangement, arrange, averages
 from curate.mixture.draw import Drawn, Numbers, draw, ordered
@@ -31,6 +31,7 @@ class Composed:
     rows: list[ShareRow]  # requested beside realised, by the units that were drawn
     notes: tuple[str, ...]
     units: Floats  # [S] units of each sample of the stock
+    edges: Edges  # of the bands of coherence and hardness, over the whole stock
 
 
 def compose(spec: MixSpec, stock: Stock, sources: Sequence[Source]) -> Composed:
@@ -40,7 +41,8 @@ def compose(spec: MixSpec, stock: Stock, sources: Sequence[Source]) -> Composed:
     """
     spec = spec.with_preset()
     units = sample_units(stock, spec)
-    cells, cell_of = _cells(spec, stock, sources, units)
+    edges = band_edges(stock, spec.bands)
+    cells, cell_of = _cells(spec, stock, sources, units, edges)
     asked = _demands(spec, cells, sources)
     mix = solve(cells, asked, spec.wanted_size, spec.tolerance)
     drawn = draw(cells, cell_of, mix.draws, units, spec.seed, by_units=spec.unit in UNITS)
@@ -48,7 +50,7 @@ def compose(spec: MixSpec, stock: Stock, sources: Sequence[Source]) -> Composed:
     arrangement = arrange(actual, drawn.draws, None if spec.order == "flat" else spec.curriculum)
     order = ordered(drawn, arrangement.counts, spec.seed)
     rows = realised(mix, actual, drawn.draws, spec.tolerance) if spec.unit in UNITS else mix.rows
-    return Composed(order, arrangement.ends, arrangement, rows, (*mix.notes, *_notes(spec, sources)), units)
+    return Composed(order, arrangement.ends, arrangement, rows, (*mix.notes, *_notes(spec, sources)), units, edges)
 
 
 def sample_units(stock: Stock, spec: MixSpec) -> Floats:
@@ -58,8 +60,8 @@ def sample_units(stock: Stock, spec: MixSpec) -> Floats:
     return np.ones(len(stock))
 
 
-def _cells(spec: MixSpec, stock: Stock, sources: Sequence[Source], units: Floats) -> tuple[Cells, Ints]:
-    axes = {axis: coded(stock, axis, spec.bands) for axis in _axes(spec, sources)}
+def _cells(spec: MixSpec, stock: Stock, sources: Sequence[Source], units: Floats, edges: Edges) -> tuple[Cells, Ints]:
+    axes = {axis: coded(stock, axis, edges) for axis in _axes(spec, sources)}
     names = {source.name: source for source in sources}
     codes, words = stock.words("source")
     repeats = np.array([names[word].max_repeats for word in words], np.int64)[codes]

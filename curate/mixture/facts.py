@@ -8,6 +8,7 @@ from typing import Any
 
 from curate.mixture.tokens import BadRecord, TokenCounter
 from curate.shards.plans import NAMES
+from curate.shards.writing import TALLIED
 
 WORDS = {"concept_type": "task"} | {name: name for name in NAMES if name not in ("source", "concept_type")}
 """Column of the plan -> field of the episode; `source` is the plan's own name for where a sample comes from."""
@@ -51,7 +52,7 @@ def _parsed(data: bytes) -> dict[str, Any]:
 
 def _check_shape(record: dict[str, Any]) -> None:
     """KeyError, TypeError or ValueError unless the fields that are read here have their types."""
-    for name in WORDS.values():
+    for name in {*WORDS.values(), *TALLIED}:
         _want(record[name], str, name)
         record[name].encode()  # half a surrogate pair cannot stand in a table
     _want(record["members"], list, "members")

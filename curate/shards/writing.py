@@ -72,7 +72,7 @@ class WriteShards:
             sink = TarSink(out)
             for key, row, members in itertools.chain([first], samples):
                 sink.add(key, members)
-                _tally(part, row, [suffix for suffix, _ in members])
+                tally_sample(part, row, [suffix for suffix, _ in members])
             digest = sink.close()
         part.hashed("tar", digest, records=sink.samples)
         part.file("index.parquet", table_bytes(sink.index()))
@@ -127,7 +127,8 @@ def _json(record: dict[str, Any]) -> bytes:
     return text.encode()
 
 
-def _tally(part: PartWriter, row: dict[str, Any], suffixes: list[str]) -> None:
+def tally_sample(part: PartWriter, row: dict[str, Any], suffixes: list[str]) -> None:
+    """Counts of one sample what the manifest of shards sums up."""
     for kind in TALLIED:
         part.tally(kind, row[kind])
     part.tally("shots", str(len(row["demonstrations"])))
