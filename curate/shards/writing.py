@@ -29,16 +29,21 @@ TALLIED = ("format", "task", "concept", "selector", "order", "source", "licence"
 
 
 def write_shards(
-    run: Run, settings: ShardSettings | None = None, workers: int = 1, progress: Progress | None = None
+    run: Run,
+    settings: ShardSettings | None = None,
+    workers: int = 1,
+    progress: Progress | None = None,
+    images: ImageStore | None = None,
 ) -> StageManifest:
-    """Writes RUN/shards from RUN/episodes and RUN/images; InputError when there are no episodes.
+    """Writes RUN/shards from RUN/episodes and RUN/images, or other `images`; InputError when there are no episodes.
 
     Equal episodes, images and settings give equal bytes, whatever `workers` and interruptions.
     """
     settings = settings or ShardSettings()
+    images = images or run.images
     inputs = {"episodes": StageManifest.load(run.episodes).digest}
-    plans = plan(run.episodes, run.images, settings)
-    return run_stage(WriteShards(settings, run.images), partitions(plans), run.shards, inputs, workers, progress)
+    plans = plan(run.episodes, images, settings)
+    return run_stage(WriteShards(settings, images), partitions(plans), run.shards, inputs, workers, progress)
 
 
 class BadEpisode(Exception):
