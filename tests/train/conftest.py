@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def processors() -> "dict[str, ProcessorMixin]":
-    """Processors by name: vicuna, chatml, qwen, idefics."""
+    """Processors by name: vicuna, llama, chatml, qwen, idefics."""
     return {name: tiny_processor(name) for name in NAMES}
 
 

@@ -1,5 +1,6 @@
 """Real processors of a small size, built without a hub: a BPE tokenizer trained on a page, real image processors."""
 
+import json
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ VICUNA = (
     "{% if add_generation_prompt %}{{ 'ASSISTANT:' }}{% endif %}"
 )
 """As LLaVA-1.5 has it: pictures before the texts of a turn; here with an end token behind an answer."""
+
+LLAMA = VICUNA.replace("{{ eos_token }}", "")
+"""LLaVA-1.5's own habit: nothing ends an answer."""
 
 CHATML = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' }}{% for part in message['content'] %}"
@@ -44,7 +48,7 @@ IDEFICS = (
     "{% endfor %}{{ '<end_of_utterance>\n' }}{% endfor %}{% if add_generation_prompt %}{{ 'Assistant:' }}{% endif %}"
 )
 
-NAMES = ("vicuna", "chatml", "qwen", "idefics")
+NAMES = ("vicuna", "llama", "chatml", "qwen", "idefics")
 
 
 def tiny_tokenizer(special: list[str], bos: str = "", eos: str = "</s>") -> "PreTrainedTokenizerFast":
@@ -67,9 +71,31 @@ def tiny_tokenizer(special: list[str], bos: str = "", eos: str = "</s>") -> "Pre
     return PreTrainedTokenizerFast(tokenizer_object=bpe, **names)
 
 
+def llama_tokenizer(special: list[str]) -> "PreTrainedTokenizerFast":
+    """As Llama 2's: a normaliser puts a blank before every stretch of text, tokens span words, unknown
+    characters become bytes."""
+    from tokenizers import Tokenizer, decoders, models, normalizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    bpe = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True, fuse_unk=True))
+    bpe.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    bpe.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
+    words = ["<unk>", "<s>", "</s>", "<pad>", *(f"<0x{byte:02X}>" for byte in range(256))]
+    trainer = trainers.BpeTrainer(vocab_size=600, special_tokens=words, max_token_length=6, show_progress=False)
+    bpe.train_from_iterator([PAGE], trainer)
+    saved = json.loads(bpe.to_str())  # the trainer made control tokens of bytes, which they are not
+    saved["added_tokens"] = [token for token in saved["added_tokens"] if not token["content"].startswith("<0x")]
+    bpe = Tokenizer.from_str(json.dumps(saved))
+    bpe.add_special_tokens(special)
+    bpe.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", bpe.token_to_id("<s>"))])
+    names = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
+    return PreTrainedTokenizerFast(tokenizer_object=bpe, **names)
+
+
 def tiny_processor(name: str) -> "ProcessorMixin":
-    """vicuna and chatml: Llava, 16 tokens a picture; qwen: as many as its size asks for; idefics: in tiles."""
-    return {"vicuna": _vicuna, "chatml": _chatml, "qwen": _qwen, "idefics": _idefics}[name]()
+    """vicuna, llama and chatml: Llava, 16 tokens a picture; qwen: as many as its size asks for; idefics: in tiles."""
+    makers = {"vicuna": _vicuna, "llama": _llama, "chatml": _chatml, "qwen": _qwen, "idefics": _idefics}
+    return makers[name]()
 
 
 def _llava(tokenizer: "PreTrainedTokenizerFast", template: str) -> "ProcessorMixin":
@@ -88,6 +114,10 @@ def _llava(tokenizer: "PreTrainedTokenizerFast", template: str) -> "ProcessorMix
 
 def _vicuna() -> "ProcessorMixin":
     return _llava(tiny_tokenizer(["<image>"], bos="<s>"), VICUNA)
+
+
+def _llama() -> "ProcessorMixin":
+    return _llava(llama_tokenizer(["<image>"]), LLAMA)
 
 
 def _chatml() -> "ProcessorMixin":

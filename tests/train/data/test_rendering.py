@@ -103,6 +103,7 @@ def blanked(record: dict[str, Any]) -> dict[str, Any]:
 
 ANSWERED = {
     "vicuna": [" red </s>", " blue </s>"],
+    "llama": ["red", "blue "],  # as its tokens are cut
     "chatml": ["red<|im_end|>", "blue<|im_end|>"],
     "qwen": ["red<|im_end|>", "blue<|im_end|>"],
     "idefics": [" red<end_of_utterance>", " blue<end_of_utterance>"],
