@@ -2,7 +2,7 @@
 
 unit        sample, supervised_token or image_token: what shares are shares of
 tokens      how tokens were counted; "estimate" unless a processor did
-size        {samples, distinct, units, available}
+size        {samples, distinct, units, available, supervised_tokens, image_tokens}
 requested   [{axis, within, value, requested, realised, reason}], shares in points, reason "" within tolerance
 reasons     the reasons that occur, once each
 notes       about the size and the replay
@@ -20,7 +20,7 @@ import numpy as np
 
 from curate.mixture.axes import all_coded
 from curate.mixture.cells import Floats, Ints
-from curate.mixture.compose import Composed
+from curate.mixture.compose import UNITS, Composed
 from curate.mixture.curriculum import Arrangement, Track
 from curate.mixture.draw import repeats
 from curate.mixture.settings import MixSpec
@@ -53,6 +53,7 @@ def account(
             "distinct": int((counts > 0).sum()),
             "units": _round(float(units.sum())),
             "available": len(stock),
+            **{name: int((counts * stock.numbers(name).astype(np.int64)).sum()) for name in UNITS.values()},
         },
         "requested": [_row(row) for row in made.rows],
         "reasons": list(dict.fromkeys(row.reason for row in made.rows if row.reason)),

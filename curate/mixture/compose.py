@@ -18,6 +18,9 @@ from curate.mixture.stock import Stock
 UNITS = {"supervised_token": "supervised_tokens", "image_token": "image_tokens"}
 """Unit -> column of the stock; a sample is one `sample`."""
 
+ROOM = 0.8
+"""Part of the tolerance that the solver may use where samples differ in units; the rest is for whole samples."""
+
 WHOLE_SAMPLES = "samples are of different length, and whole samples of these come no nearer; a larger plan would"
 
 
@@ -44,12 +47,13 @@ def compose(spec: MixSpec, stock: Stock, sources: Sequence[Source]) -> Composed:
     edges = band_edges(stock, spec.bands)
     cells, cell_of = _cells(spec, stock, sources, units, edges)
     asked = _demands(spec, cells, sources)
-    mix = solve(cells, asked, spec.wanted_size, spec.tolerance)
-    drawn = draw(cells, cell_of, mix.draws, units, spec.seed, by_units=spec.unit in UNITS)
+    by_units = spec.unit in UNITS
+    mix = solve(cells, asked, spec.wanted_size, spec.tolerance * (ROOM if by_units else 1))
+    drawn = draw(cells, cell_of, mix.draws, units, spec.seed, by_units)
     actual = replace(cells, units=_means(drawn, cells))
     arrangement = arrange(actual, drawn.draws, None if spec.order == "flat" else spec.curriculum)
     order = ordered(drawn, arrangement.counts, spec.seed)
-    rows = realised(mix, actual, drawn.draws, spec.tolerance) if spec.unit in UNITS else mix.rows
+    rows = realised(mix, actual, drawn.draws, spec.tolerance) if by_units else mix.rows
     return Composed(order, arrangement.ends, arrangement, rows, (*mix.notes, *_notes(spec, sources)), units, edges)
 
 

@@ -30,18 +30,22 @@ def draw(cells: Cells, cell_of: Ints, draws: Ints, units: Floats, seed: int, by_
     """`draws` [C] samples of each cell (cell_of, units: [S]).
 
     With `by_units` a cell is filled until its units, draws times the mean, are reached as nearly as whole
-    samples allow; the number of draws may then differ. Cells whose draws are fixed keep their number.
+    samples allow; the number of draws may then differ. What a cell misses is made up for by the next one, which
+    shares most of its values. Cells whose draws are fixed keep their number.
     """
     by_cell = np.argsort(cell_of, kind="stable")
     ends = np.cumsum(cells.samples)
     pieces: list[Numbers] = []
     taken, sums = np.zeros(len(cells), np.int64), np.zeros(len(cells), np.float64)
+    missed = 0.0
     for cell in np.flatnonzero(draws > 0).tolist():
         members = by_cell[ends[cell] - cells.samples[cell] : ends[cell]]
         dice = rng(seed, STAGE, cell_name(cells, cell))
-        wanted = float(draws[cell] * cells.units[cell]) if by_units and not cells.fixed[cell] else None
-        chosen = _filled(members, wanted, int(cells.highest[cell]), units, dice) if wanted else None
-        if chosen is None:
+        wanted = float(draws[cell] * cells.units[cell]) + missed
+        if by_units and not cells.fixed[cell] and wanted > 0 and cells.units[cell] > 0:
+            chosen = _filled(members, wanted, int(cells.highest[cell]), units, dice)
+            missed = float(np.clip(wanted - units[chosen].sum(), -cells.units[cell], cells.units[cell]))
+        else:
             chosen = sequence(members, int(draws[cell]), dice)
         pieces.append(chosen.astype(np.uint32))
         taken[cell], sums[cell] = len(chosen), units[chosen].sum()
@@ -60,11 +64,9 @@ def sequence(members: Ints, length: int, dice: np.random.Generator) -> Ints:
     return np.concatenate([members[dice.permutation(len(members))] for _ in range(rounds)])[:length]
 
 
-def _filled(members: Ints, wanted: float, limit: int, units: Floats, dice: np.random.Generator) -> Ints | None:
-    """As much of the sequence as comes nearest to `wanted` units; None where samples have none."""
+def _filled(members: Ints, wanted: float, limit: int, units: Floats, dice: np.random.Generator) -> Ints:
+    """As much of the sequence as comes nearest to `wanted` units."""
     whole = float(units[members].sum())
-    if whole <= 0:
-        return None
     length = min(limit, len(members) * (int(wanted / whole) + 1))
     longest = sequence(members, length, dice)
     reached = np.concatenate([[0.0], np.cumsum(units[longest])])

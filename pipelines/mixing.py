@@ -1,0 +1,68 @@
+"""A spec to a plan: sources prepared and opened, tokens counted, the plan built."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from curate.engine import Progress
+from curate.mixture.build import CATALOGUE, Mixing, build_plan
+from curate.mixture.materialise import materialise
+from curate.mixture.settings import ESTIMATE, MixSpec, SourceSpec, load_spec, plan_folder, processor_place, resolved
+from curate.mixture.sources import Source, open_source
+from curate.mixture.tokens import Estimate, TokenCounter
+from curate.shards.plans import Plan
+from curate.storage import Folder
+from pipelines.instructions import check_prepared, prepare_source
+
+
+@dataclass(frozen=True)
+class Job:
+    """A checked spec, and where its plan goes."""
+
+    spec: MixSpec
+    base: Path  # the spec's folder: its relative paths begin here
+    plan: Folder
+
+    @classmethod
+    def read(cls, path: Path, overrides: list[str], out: str) -> "Job":
+        """ConfigError or InputError when the spec or the place is wrong."""
+        return cls(load_spec(path, overrides), path.parent, Folder.of(plan_folder(out)))
+
+    def check(self) -> list[Source]:
+        """Opens what is there and checks what is still to be prepared; reads no sample."""
+        for source in self.spec.sources:
+            if source.prepared:
+                check_prepared(source, self.base)
+        return [self._open(source) for source in self.spec.sources if not source.prepared]
+
+    def build(self, workers: int, progress: Progress, with_shards: bool = False) -> Plan:
+        """Makes the plan, and its own shards when wanted."""
+        self.check()
+        sources = [self._ready(source, workers, progress) for source in self.spec.sources]
+        plan = build_plan(self.spec, sources, Mixing(self.plan, self._catalogue, self.counter(), workers, progress))
+        if with_shards:
+            materialise(plan, None, workers, progress)
+        return plan
+
+    def counter(self) -> TokenCounter:
+        """The estimate, or the processor that the spec names."""
+        if self.spec.tokens == ESTIMATE:
+            return Estimate()
+        from pipelines.counting import ProcessorCount  # loads transformers
+
+        return ProcessorCount.load(processor_place(self.base, self.spec), self.spec.tokens)
+
+    @property
+    def _catalogue(self) -> Folder:
+        shared = self.spec.catalogue
+        return Folder.of(resolved(self.base, shared)) if shared else self.plan / CATALOGUE
+
+    def _ready(self, source: SourceSpec, workers: int, progress: Progress) -> Source:
+        """A source with shards, which are made first where it has none of its own."""
+        if not source.prepared:
+            return self._open(source)
+        shared = bool(self.spec.catalogue)
+        place = prepare_source(source, self.base, self._catalogue if shared else self.plan, shared, workers, progress)
+        return open_source(source, self.spec, place.uri)
+
+    def _open(self, source: SourceSpec) -> Source:
+        return open_source(source, self.spec, resolved(self.base, source.run or source.shards))
