@@ -205,7 +205,7 @@ def _held_by(problem: Problem, units: Floats, one: float) -> str:
     used_up = [
         f"{part.demand.axis}={part.values[v]}"
         for part in problem.parts
-        for v in np.flatnonzero((part.wanted > 0) & (part.sums(problem.highest) - part.sums(units) < one))
+        for v in np.flatnonzero((part.wanted > 0) & (part.sums(problem.highest) - part.sums(units) < 1.5 * one))
     ]
     if not used_up:
         return "the demands together leave no further draw"

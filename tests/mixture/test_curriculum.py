@@ -87,6 +87,17 @@ def test_two_schedules_are_both_followed_when_the_draws_allow_it():
     assert arrange(even, even.samples, curriculum(path("step"), sources, blocks=6)).worst > 5
 
 
+def test_every_scheduled_axis_is_kept_to_a_sample_in_small_blocks():
+    """18 kinds of 35 draws over 45 blocks of 14: each kind's own rounding would add up."""
+    cells = grid([35] * 18)
+    level = [
+        "{axis: shots, points: {0: {0: 1, 1: 1, 2: 1}}}",
+        "{axis: source, points: {0: {web: 1, emoji: 1}}}",
+        "{axis: format, points: {0: {caption: 1, open_qa: 1, multiple_choice: 1}}}",
+    ]
+    assert arrange(cells, cells.samples, curriculum(*level, blocks=45)).worst <= 100 * 1.5 / 14
+
+
 def test_a_path_within_a_part_leaves_the_rest_to_its_own_schedule():
     """Replay has no shots: over the whole plan both schedules contradict, within the rest they do not."""
     table = [(0, "yes", 600)] + [(k, "no", 280) for k in (0, 1, 2, 4, 8)]
@@ -128,6 +139,14 @@ def test_values_that_are_not_on_the_path_keep_their_share_in_every_block():
     arranged = arrange(cells, cells.samples, curriculum("{axis: hardness, kind: step, path: [low, mid, high]}", blocks=6))
     none = block_shares(cells, arranged.counts, "hardness")[:, cells.values["hardness"].index("none")]
     assert none == pytest.approx(np.full(6, 0.5), abs=0.006)
+
+
+def test_draws_of_values_that_no_point_names_are_off_their_target_of_nothing():
+    cells = cells_of(("source",), [("web", 300), ("emoji", 100)])
+    arranged = arrange(cells, cells.samples, curriculum("{axis: source, points: {0: {web: 1}}}", blocks=4))
+    assert arranged.tracks[0].target[:, arranged.tracks[0].values.index("emoji")].tolist() == [0] * 4
+    assert arranged.worst == pytest.approx(25, abs=0.5)
+    assert arranged.counts.sum(axis=0).tolist() == cells.samples.tolist()
 
 
 def test_targets_are_shares_of_units_when_units_differ():

@@ -28,7 +28,7 @@ def test_values_come_in_their_order(kind, widths):
     widths = np.array(widths) / sum(widths)
     shares = path_over(kind, widths, even(64))
     centres = [(shares[:, v] * np.arange(64)).sum() / shares[:, v].sum() for v in np.flatnonzero(widths)]
-    assert centres == sorted(centres)
+    assert (np.diff(centres) >= -1e-9).all()
     mean_value = shares @ np.arange(len(widths))
     assert (np.diff(mean_value) >= -1e-9).all()
 
@@ -36,7 +36,9 @@ def test_values_come_in_their_order(kind, widths):
 def test_steps_do_not_overlap_and_fades_do():
     widths = np.full(4, 0.25)
     assert set(np.unique(path_over("step", widths, even(8))).tolist()) == {0.0, 1.0}
-    assert ((path_over("linear", widths, even(64)) > 0).sum(axis=1) == 2).mean() > 0.5
+    together = (path_over("linear", widths, even(64)) > 1e-12).sum(axis=1)
+    assert together.max() == 2
+    assert (together == 2).mean() > 0.5
 
 
 @given(st.sampled_from(["linear", "cosine"]), st.floats(0, 0.5), st.floats(0.05, 0.5), st.floats(0, 1))

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curate.errors import ConfigError, InputError
-from curate.mixture.least import least_deviation
+from curate.mixture.least import least_deviation, nearest_exact
 from curate.mixture.problem import problem_of
 from curate.mixture.quotas import Demand
 from curate.mixture.solver import solve
@@ -102,6 +102,49 @@ def test_the_largest_plan_is_within_tolerance_and_none_a_hundredth_larger_is(num
     if mix.size < cells.limits.sum():
         assert points_off(mixed(cells, quotas, mix.size * 1.01 + 2)) > 0.5
         assert "every draw of" in mix.notes[0] or "the demands together" in mix.notes[0]
+
+
+def test_the_largest_plan_of_demands_that_contradict_is_as_near_as_can_be_and_still_large():
+    cells = cells_of(("format", "source"), [("caption", "a", 150), ("open_qa", "b", 210)])
+    mix = mixed(
+        cells,
+        [{"axis": "format", "shares": {"caption": 9, "open_qa": 1}}, {"axis": "source", "shares": {"a": 1, "b": 1}}],
+        None,
+    )
+    assert mix.size >= 150
+    assert row(mix, "format", "caption").reason == "" or row(mix, "source", "a").reason == ""
+
+
+@given(st.lists(st.integers(5, 200), min_size=18, max_size=18), st.integers(0, 2**32 - 1))
+@settings(max_examples=40, deadline=None)
+def test_a_fitting_that_is_nearly_there_is_made_exact_without_leaving_its_neighbourhood(numbers, seed):
+    rng = np.random.default_rng(seed)
+    cells = grid(numbers)
+    problem = problem_of(
+        cells, [Demand("format", (), dict.fromkeys(FORMATS, 1 / 3)), Demand("shots", (), dict.fromkeys(SHOTS, 1 / 3))]
+    )
+    there = problem.highest * rng.uniform(0.1, 0.9, len(problem.highest))
+    wanted = [part.realised(there) for part in problem.parts]
+    near = np.clip(there * rng.uniform(0.95, 1.05, len(there)), 0, problem.highest)
+    exact = nearest_exact(problem, float(there.sum()), near, wanted)
+    for part, shares in zip(problem.parts, wanted, strict=True):
+        assert part.realised(exact) == pytest.approx(shares, abs=1e-6)
+    assert exact.sum() == pytest.approx(there.sum())
+    assert (exact >= -1e-6).all()
+    assert (exact <= problem.highest + 1e-6).all()
+    change = 1 / (near + near.mean())
+    assert (change * np.abs(exact - near)).sum() <= (change * np.abs(there - near)).sum() + 1e-6
+
+
+def test_a_largest_plan_at_the_edge_of_the_data_still_draws_from_everywhere():
+    rng = np.random.default_rng(3)
+    cells = grid(rng.integers(40, 400, 18).tolist())
+    quotas = [
+        {"axis": "format", "shares": {"caption": 18, "open_qa": 40, "multiple_choice": 42}},
+        {"axis": "shots", "shares": "uniform"},
+    ]
+    mix = mixed(cells, [*quotas, {"axis": "source", "shares": "uniform"}], None)
+    assert (mix.draws > 0).sum() >= 16
 
 
 def test_without_demands_the_largest_plan_is_all_there_is():
