@@ -5,6 +5,7 @@ from dataclasses import asdict
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from curate.mixture.accounts import contents, report_of
 from pipelines.console import answer, say, table
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ MOST = 12
 
 def summary(plan: "Plan") -> dict[str, Any]:
     """What a script wants to know of a plan."""
-    return {"plan": plan.folder.uri, "digest": plan.digest, "blocks": list(plan.manifest.blocks), **plan.manifest.report}
+    return {"plan": plan.folder.uri, "digest": plan.digest, "blocks": list(plan.manifest.blocks), **report_of(plan)}
 
 
 def would(job: "Job", as_json: bool) -> None:
@@ -52,12 +53,12 @@ def unit_words(report: Mapping[str, Any]) -> str:
 
 def tell(plan: "Plan", whole: bool = True) -> None:
     """The realised mix beside the requested one, and the curriculum; `whole` adds the axes that nobody asked about."""
-    report = plan.manifest.report
+    report = report_of(plan)
     _tell_size(plan, report)
     for rows in demands(report):
         _tell_demand(report, rows)
-    for axis, values in report["marginals"].items() if whole else ():
-        if len(values) > 1 and axis not in {row["axis"] for row in report["requested"] if not row["within"]}:
+    for axis, values in contents(report) if whole else ():
+        if axis not in {row["axis"] for row in report["requested"] if not row["within"]}:
             _tell_marginal(report, axis, values)
     _tell_curriculum(report["curriculum"])
     for line in (*report["reasons"], *report["notes"]):
@@ -89,7 +90,7 @@ def _tell_demand(report: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -
     shown = sorted(rows, key=lambda row: not row["reason"])[:LONGEST] if len(rows) > LONGEST else rows
     cells = [
         (row["value"], bar(row["realised"]), f"{row['requested']:.1f}", f"{row['realised']:.1f}",
-         f"{row['realised'] - row['requested']:+.1f}", "off" if row["reason"] else "")
+         f"{round(row['realised'] - row['requested'], 1) + 0.0:+.1f}", "off" if row["reason"] else "")
         for row in shown
     ]  # fmt: skip
     if len(rows) > len(shown):
@@ -99,8 +100,8 @@ def _tell_demand(report: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -
     table(title, (rows[0]["axis"], "", "asked %", "got %", "points", ""), cells, left=2)
 
 
-def _tell_marginal(report: Mapping[str, Any], axis: str, values: Mapping[str, Mapping[str, Any]]) -> None:
-    shown = list(values.items())[:MOST]
+def _tell_marginal(report: Mapping[str, Any], axis: str, values: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
+    shown = values[:MOST]
     rows = [(name, bar(v["share"]), f"{v['share']:.1f}", f"{v['samples']:,}") for name, v in shown]
     more = report["values"][axis] - len(shown)
     rows += [(f"and {more:,} more", "", "", "")] if more > 0 else []

@@ -18,8 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from curate.mixture.axes import all_coded
-from curate.mixture.cells import Floats, Ints
+from curate.errors import InputError
+from curate.mixture.axes import NONE, all_coded, band_names
+from curate.mixture.cells import AXES, Floats, Ints
 from curate.mixture.compose import UNITS, Composed
 from curate.mixture.curriculum import Arrangement, Track
 from curate.mixture.draw import repeats
@@ -27,6 +28,7 @@ from curate.mixture.settings import MixSpec
 from curate.mixture.solver import ShareRow
 from curate.mixture.sources import Source
 from curate.mixture.stock import Stock
+from curate.shards.plans import Plan
 
 MOST = 100
 """Values of an axis in `marginals`."""
@@ -116,6 +118,40 @@ def _sources(
             "rejected": dict(rejected[source.name]),
         }
     return said
+
+
+KEYS = {
+    "unit", "tokens", "tolerance", "size", "requested", "reasons", "notes", "curriculum", "marginals", "bands", "values",
+    "sources",
+}  # fmt: skip
+"""What a report has at least."""
+
+
+def report_of(plan: Plan) -> dict[str, Any]:
+    """The report in a plan; InputError when it is of another make."""
+    report = plan.manifest.report
+    if not isinstance(report, dict) or not set(report) >= KEYS:
+        raise InputError(f"the plan in {plan.folder.uri} says nothing of its mix; build it again: curate mix SPEC.yaml")
+    return report
+
+
+def contents(report: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, dict[str, Any]]]]]:
+    """(axis, (value, {samples, share})...) of the axes with more than one value, the largest first; numbers and
+    bands in their own order."""
+    found = []
+    for axis in AXES:
+        values = dict(report["marginals"].get(axis, {}))
+        if len(values) > 1:
+            found.append((axis, [(name, values[name]) for name in _in_order(axis, values, report)]))
+    return found
+
+
+def _in_order(axis: str, values: Mapping[str, Mapping[str, Any]], report: Mapping[str, Any]) -> list[str]:
+    if axis in report["bands"]:
+        return [name for name in (*band_names(len(report["bands"][axis]) + 1), NONE) if name in values]
+    if all(name.isdecimal() for name in values):
+        return sorted(values, key=int)
+    return sorted(values, key=lambda name: (-values[name]["share"], name))
 
 
 def beyond(report: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from curate.engine import MANIFEST, Progress, StageManifest
 from curate.errors import ConfigError, QualityError
-from curate.mixture.accounts import account, beyond
+from curate.mixture.accounts import account, beyond, report_of
 from curate.mixture.catalogue import rejected_in, scan
 from curate.mixture.compose import compose
 from curate.mixture.draw import renumbered
@@ -66,7 +66,7 @@ def _said(spec: MixSpec) -> dict[str, Any]:
 
 def check_shares(plan: Plan) -> None:
     """QualityError when a share of the plan is off by more than the spec's tolerance."""
-    report = plan.manifest.report
+    report = report_of(plan)
     off = beyond(report)
     if off:
         worst = max(off, key=lambda row: abs(row["realised"] - row["requested"]))

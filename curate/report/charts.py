@@ -23,8 +23,9 @@ class Column:
 
     left: float
     right: float
-    counts: Sequence[int]  # stacked, one for each series, bottom first
+    counts: Sequence[float]  # stacked, one for each series, bottom first
     title: str  # said on hover
+    lines: Sequence[float] = ()  # heights at which a line crosses the column: what was aimed at
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,13 @@ def _column(column: Column, left: float, right: float, highest: float) -> Markup
             place = (number(left + gap), number(right - left - 2 * gap), number(HEIGHT - below - tall), number(tall))
             boxes.append(box.format(series % COLOURS, *place))
         below += tall
+    boxes += [_aim(left, right, HEIGHT * (1 - height / highest)) for height in column.lines]
     return Markup("<g><title>{}</title>{}</g>").format(column.title, Markup("").join(boxes)) if boxes else Markup("")
+
+
+def _aim(left: float, right: float, y: float) -> Markup:
+    line = Markup('<line class="aim" x1="{0}%" x2="{1}%" y1="{2}" y2="{2}"/>')
+    return line.format(number(left), number(right), number(y))
 
 
 def _mark(mark: Tick, x: float) -> Markup:
@@ -149,6 +156,13 @@ def bar(share: float) -> Markup:
         '<svg class="bar" width="100%" height="10" aria-hidden="true"><rect class="s0" width="{}%" height="10"/></svg>'
     )
     return box.format(number(100 * max(0.0, min(1.0, share))))
+
+
+def against(share: float, asked: float) -> Markup:
+    """A bar of a share (0..1) and a line at the one that was asked for."""
+    filled, aimed = (number(100 * max(0.0, min(1.0, value))) for value in (share, asked))
+    shape = Markup('<rect class="s0" width="{0}%" y="3" height="8"/><line class="aim" x1="{1}%" x2="{1}%" y1="0" y2="14"/>')
+    return _svg("against", 14, f"{100 * share:.1f} % of {100 * asked:.1f} % asked for", shape.format(filled, aimed))
 
 
 def whisker(row: Whisker) -> Markup:
