@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from common import say_machine
 
-from curate.mixture.cells import Cells, group
+from curate.mixture.axes import grouped
+from curate.mixture.cells import Cells
 from curate.mixture.curriculum import Curriculum, arrange
 from curate.mixture.least import least_deviation
 from curate.mixture.natural import spread
@@ -29,6 +30,15 @@ UNIFORM = {"axis": "concept", "shares": "uniform"}
 WEIGHTS: dict[str, float | None] = {"a": 3, "b": 2, "c": 1}
 
 
+def group(columns: dict[str, Any]) -> Cells:
+    """Cells of samples whose values are given as words."""
+    coded, samples = {}, len(next(iter(columns.values())))
+    for axis, column in columns.items():
+        names, codes = np.unique(column, return_inverse=True)
+        coded[axis] = codes.astype(np.int64), [str(name) for name in names]
+    return grouped(coded, np.ones(samples), np.ones(samples, dtype=np.int64), np.zeros(samples, dtype=bool))[0]
+
+
 def cells_of(number: int) -> Cells:
     """About `number` cells, from a third more samples."""
     rng = np.random.default_rng(0)
@@ -41,7 +51,7 @@ def cells_of(number: int) -> Cells:
         "source": rng.choice(["a", "b", "c"], samples),
         "concept_type": rng.choice(["attribute", "category", "relation", "instance"], samples),
     }
-    return group(columns, np.ones(samples), np.ones(samples, dtype=np.int64))[0]
+    return group(columns)
 
 
 def timed(what: Any, *args: Any) -> tuple[Any, float]:
@@ -78,7 +88,7 @@ def beside_the_bare_program() -> None:
     rng = np.random.default_rng(0)
     names = {"format": list(FORMATS["shares"]), "shots": ["0", "1", "2", "4", "8"], "source": list(WEIGHTS)}
     columns = {axis: rng.choice(values, 20_000) for axis, values in names.items()}
-    cells = group(columns, np.ones(20_000), np.ones(20_000, dtype=np.int64))[0]
+    cells = group(columns)
     asked = demands(cells, [Quota.model_validate(quota) for quota in (FORMATS, SHOTS)], weights=WEIGHTS)
     problem = problem_of(cells, asked)
     units = spread(problem, least_deviation(problem, 3000, 0.005))

@@ -4,7 +4,6 @@ All mathematics of the mixture happens on cells, never on samples: two samples w
 asked axis are interchangeable, so a million samples are often a few hundred unknowns.
 """
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,37 +85,3 @@ def check_axis(axis: str) -> None:
     """ConfigError, naming the nearest, unless `axis` is one of `AXES`."""
     if axis not in AXES:
         raise ConfigError(f"there is no axis {axis!r}{nearest(axis, AXES)}; known: {', '.join(AXES)}")
-
-
-def group(
-    columns: Mapping[str, Sequence[str] | npt.NDArray[np.str_]],
-    units: Floats,
-    repeats: Ints,
-    fixed: Mask | None = None,
-) -> tuple[Cells, Ints]:
-    """Samples as cells, and [S] the cell of each sample.
-
-    `columns`: axis -> [S] value of each sample; `units`: [S] units of each sample; `repeats`: [S] how often a
-    sample may be drawn; `fixed`: [S] samples that are drawn exactly once. A cell holds only samples of one
-    `repeats` and one `fixed`, so its limit is exact.
-    """
-    samples = len(units)
-    fixed = np.zeros(samples, dtype=bool) if fixed is None else fixed
-    values, codes = {}, {}
-    for axis, column in columns.items():
-        names, codes[axis] = np.unique(np.asarray(column, dtype=str), return_inverse=True)
-        values[axis] = [str(name) for name in names]
-    keys = np.stack([*codes.values(), repeats, fixed.astype(np.int64)]).T
-    distinct, first, cell, counts = np.unique(keys, axis=0, return_index=True, return_inverse=True, return_counts=True)
-    cell = cell.reshape(-1).astype(np.int64)
-    total = np.bincount(cell, weights=units, minlength=len(distinct))
-    number = counts.astype(np.int64)
-    cells = Cells(
-        axes={axis: column[first].astype(np.int64) for axis, column in codes.items()},
-        values=values,
-        samples=number,
-        units=total / np.maximum(number, 1),
-        limits=number * repeats[first],
-        exact=np.where(fixed[first], number, FREE) if fixed.any() else None,
-    )
-    return cells, cell

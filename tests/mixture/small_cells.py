@@ -6,11 +6,21 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from curate.mixture.cells import Cells, group
+from curate.mixture.axes import grouped
+from curate.mixture.cells import Cells, Floats, Ints, Mask
 from curate.mixture.quotas import Quota, demands
 from curate.mixture.solver import Mix, ShareRow, solve
 
 FORMATS, SHOTS, SOURCES = ("caption", "open_qa", "multiple_choice"), ("0", "1", "2"), ("web", "emoji")
+
+
+def group(columns: dict[str, Any], units: Floats, repeats: Ints, fixed: Mask | None = None) -> tuple[Cells, Ints]:
+    """Cells of samples whose values are given as words, and [S] the cell of each."""
+    coded = {}
+    for axis, column in columns.items():
+        names, codes = np.unique(np.asarray(column, dtype=str), return_inverse=True)
+        coded[axis] = codes.astype(np.int64), [str(name) for name in names]
+    return grouped(coded, units, repeats, np.zeros(len(units), dtype=bool) if fixed is None else fixed)
 
 
 def cells_of(

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curate.errors import ConfigError
-from curate.mixture.cells import FREE, check_axis, group
-from tests.mixture.small_cells import cells_of
+from curate.mixture.cells import FREE, check_axis
+from tests.mixture.small_cells import cells_of, group
 
 SAMPLES = st.lists(
     st.tuples(st.sampled_from("ab"), st.sampled_from("xyz"), st.floats(1, 9), st.integers(1, 3), st.booleans()), min_size=1
@@ -19,7 +19,7 @@ def test_a_cell_holds_samples_of_the_same_values_limit_and_freedom(samples):
     for i, c in enumerate(cell):
         assert cells.values["format"][cells.axes["format"][c]] == format_[i]
         assert cells.values["shots"][cells.axes["shots"][c]] == shots[i]
-        assert cells.limits[c] == cells.samples[c] * repeats[i]
+        assert cells.limits[c] == cells.samples[c] * (1 if fixed[i] else repeats[i])
         assert (FREE if cells.exact is None else cells.exact[c]) == (cells.samples[c] if fixed[i] else FREE)
     assert cells.samples.tolist() == np.bincount(cell).tolist()
     assert (cells.samples * cells.units).sum() == pytest.approx(units.sum())
