@@ -87,7 +87,8 @@ def tiny_plan(at: Folder, samples: Sequence[tuple[Mapping[str, Any], Sequence[by
             rows.append({"key": sample[0].key, "shard": shard, "first": len(members), "members": len(sample)})
             members += [{"offset": m.offset, "size": m.size, "crc32": m.crc32} for m in sample]
     table = _samples(rows, [record for record, _ in samples])
-    source = PlanSource("tiny", "../shards", "d", tuple(names), tuple(folder.size(name) for name in names))
+    place = "../shards" if at.is_local else folder.uri
+    source = PlanSource("tiny", place, "d", tuple(names), tuple(folder.size(name) for name in names))
     manifest = PlanManifest(FORMAT, 0, {}, (source,), (len(rows),), {})
     return write_plan(at / "plan", manifest, np.arange(len(rows)), table, pa.Table.from_pylist(members))
 

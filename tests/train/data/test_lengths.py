@@ -124,5 +124,13 @@ def test_a_damaged_file_says_what_to_do(plan: Plan, renderer: Renderer) -> None:
         measure(plan, renderer)
 
 
+def test_a_plan_in_an_object_store_keeps_its_lengths_there(plan: Plan, renderer: Renderer) -> None:
+    place = Folder.of("memory://bucket/measured")
+    remote = mixed_plan(place)
+    assert same(measure(remote, renderer), measure(plan, renderer))
+    assert any(name.startswith("lengths-") for name in (place / "plan").names())
+    assert same(measure(Plan.open(place / "plan"), renderer), measure(plan, renderer))
+
+
 def same(one: Lengths, other: Lengths) -> bool:
     return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in lengths.COLUMNS)

@@ -17,6 +17,7 @@ from tests.train.tiny_processors import NAMES, tiny_processor
 from train.data.records import BadSample, Rendered
 from train.data.rendering import Renderer, RenderSettings
 from train.data.rendering.conversation import Words, conversation
+from train.data.rendering.pictures import Pictures
 from train.data.rendering.settings import Mode
 from train.data.rendering.turns import read_turns
 
@@ -156,7 +157,7 @@ def test_texts_never_become_control_tokens(name: str, texts: list[str]) -> None:
         shot["question"], shot["answer"] = "".join(texts) or "What?", "x" + "".join(texts)
     for shot in (*plain["demonstrations"], plain["query"]):
         shot["question"] = "What?"
-    count = [renderer._count(renderer.render(each).input_ids) for each in (record, plain)]
+    count = [renderer._encoder._count(renderer.render(each).input_ids) for each in (record, plain)]
     assert count[0] == count[1] or not "".join(texts).strip()
 
 
@@ -237,3 +238,32 @@ def test_no_processor_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     with pytest.raises(InputError, match="without a network give a model's folder") as caught:
         Renderer.load("somebody/some-model")
     assert "\n" not in str(caught.value)
+
+
+def test_a_processors_own_arithmetic_is_not_believed_blindly() -> None:
+    processor = tiny_processor("vicuna")
+    processor.image_processor.crop_size = None  # as with image processors that do not crop
+    processor.image_processor.do_center_crop = False
+    renderer = Renderer(processor)
+    for seed in range(6):
+        episode, pictures = tiny_episode(seed, 1)
+        record = tiny_record(episode)
+        assert renderer.render(record).input_ids.tolist() == truth(processor, "turns", record, pictures)
+
+
+def test_a_size_that_is_refused_does_not_slow_the_others_down(processors: Processors) -> None:
+    pictures = Pictures(processors["qwen"])
+    for size in [(40, 40), (4000, 1), (64, 32), (1, 4000)]:
+        if 4000 in size:
+            with pytest.raises(BadSample, match="bad_size"):
+                pictures.of(size)
+        else:
+            pictures.of(size)
+    assert pictures._arithmetic
+
+
+def test_a_processor_that_takes_no_picture_is_an_error_and_not_a_bad_sample() -> None:
+    processor = tiny_processor("vicuna")
+    processor.patch_size = None
+    with pytest.raises(ConfigError, match="does not take a picture"):
+        Renderer(processor).render(two_turns())

@@ -20,6 +20,11 @@ def control_tokens(processor: "ProcessorMixin", template: str) -> dict[str, int]
     }
 
 
+def _plain(text: str) -> bool:
+    """A word or blanks, which a template may hold without meaning the token."""
+    return text.isalnum() or text.isspace()
+
+
 class Neutral:
     """Breaks control tokens inside texts with a space behind their first character, and counts them."""
 

@@ -34,42 +34,48 @@ class Pictures:
     """The token ids that stand for a picture, by its size."""
 
     def __init__(self, processor: "ProcessorMixin") -> None:
-        self._processor = processor
-        self.placeholder = str(processor.image_token)
+        token = getattr(processor, "image_token", None)
+        if not token:
+            raise ConfigError("the model's processor has no image token; it is not one for pictures and text")
+        self._processor, self.placeholder = processor, str(token)
         self.placeholder_id = int(processor.tokenizer.convert_tokens_to_ids(self.placeholder))
         self._known: dict[Size, Ids] = {}
         self._runs: dict[int, Ids] = {}
         self._asked, self._arithmetic = 0, hasattr(processor, "_get_num_multimodal_tokens")
+        self._sound = False
 
     def of(self, size: Size) -> Ids:
-        """[tokens] of a picture of (width, height); BadSample `bad_size` where the processor refuses it."""
+        """[tokens] of a picture of (width, height); BadSample `bad_size` where the processor refuses it,
+        ConfigError where it refuses all."""
         known = self._known.get(size)
         if known is None:
+            self._check()
             if len(self._known) >= REMEMBERED:
                 self._known.clear()
-            try:
-                known = self._known[size] = self._found(size)
-            except (ValueError, ZeroDivisionError, RuntimeError, TypeError) as error:  # as its image processor sees fit
-                detail = " ".join(str(error).split())[:200]
-                raise BadSample("bad_size", f"{size[0]} x {size[1]}: {detail}") from None
+            known = self._known[size] = self._found(size)
         return known
 
     def _found(self, size: Size) -> Ids:
-        if not self._arithmetic:
-            return self._called(size)
-        self._asked += 1
-        computed = self._computed(size)
-        if self._asked > TRUSTED_AFTER and self._asked & (self._asked - 1):
+        self._asked += self._arithmetic
+        computed = self._computed(size) if self._arithmetic else None
+        if computed is not None and self._asked > TRUSTED_AFTER and self._asked & (self._asked - 1):
             return computed
-        called = self._called(size)
-        if not np.array_equal(called, computed):
+        try:
+            called = self._called(size)
+        except Exception as error:  # its image processor may refuse a size by any of them
+            detail = " ".join(str(error).split())[:200]
+            raise BadSample("bad_size", f"{size[0]} x {size[1]}: {detail}") from None
+        if self._arithmetic and (computed is None or not np.array_equal(called, computed)):
             self._arithmetic = False
             self._known.clear()
         return called
 
-    def _computed(self, size: Size) -> Ids:
-        """By the processor's arithmetic, for those that repeat one token."""
-        count = int(self._processor._get_num_multimodal_tokens(image_sizes=[size[::-1]])["num_image_tokens"][0])
+    def _computed(self, size: Size) -> Ids | None:
+        """By the processor's arithmetic, for those that repeat one token; None where it fails."""
+        try:
+            count = int(self._processor._get_num_multimodal_tokens(image_sizes=[size[::-1]])["num_image_tokens"][0])
+        except Exception:  # meant for one kind of image processor, it fails with another; a true call tells
+            return None
         if count not in self._runs:
             self._runs[count] = np.full(count, self.placeholder_id, np.int64)
         return self._runs[count]
@@ -78,8 +84,10 @@ class Pictures:
         made = self._processor(text=[self.placeholder], images=[blank(size)], add_special_tokens=False)
         return np.asarray(made["input_ids"][0], np.int64)
 
-    def check(self) -> None:
-        """ConfigError when the processor cannot even do a plain picture."""
+    def _check(self) -> None:
+        """ConfigError when the processor cannot even do a plain picture; otherwise what it refuses is the size."""
+        if self._sound:
+            return
         try:
             found = self._called((64, 64))
         except Exception as error:
@@ -87,3 +95,4 @@ class Pictures:
             raise ConfigError(f"the processor does not take a picture with a text: {detail}") from None
         if not (found == self.placeholder_id).any():
             raise ConfigError(f"the processor makes no {self.placeholder} tokens for a picture")
+        self._sound = True
