@@ -93,11 +93,13 @@ def _rates(rounds: dict[str, list[Figures]], name: str, epoch: str, samples: flo
 def decoders(data: Data, rounds: int) -> None:
     """What one core decodes, and whether the pixels are those of `open_rgb`."""
     import numpy as np
+    import torch
     from loader_data import samples_of
     from loader_rivals import planes
 
     from curate.images import open_rgb
 
+    torch.set_num_threads(1)
     jpegs = [image for sample in samples_of(data)[:300] for image in sample.images]
     ways: dict[str, Callable[[bytes], object]] = {"open_rgb": lambda jpeg: planes(np.array(open_rgb(jpeg))), **_installed()}
     times: dict[str, list[float]] = {name: [] for name in ways}
