@@ -9,9 +9,9 @@ from curate.errors import ConfigError
 T = TypeVar("T")
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """' (did you mean X?)' for the known name closest to `name`, or '' when none is close."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+def nearest(name: str, known: Iterable[str], likeness: float = 0.5) -> str:
+    """' (did you mean X?)' for the known name closest to `name`, or '' when none has that likeness (0..1)."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=likeness)
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 

@@ -17,6 +17,8 @@ from curate.mixture.problem import Part, Problem
 from curate.mixture.quotas import place
 from curate.registry import nearest
 
+LIKENESS = 0.7
+"""How like a value must be to be suggested: 'relation' is not meant for 'caption'."""
 NAMED = 3
 """At most so many values are named in one sentence."""
 
@@ -74,12 +76,12 @@ def _absent(case: Case) -> str:
     cells, demand = case.problem.cells, case.part.demand
     for axis, value in demand.within:
         if not cells.having(axis, value).any():
-            return f"there is no sample with {axis}={value}{nearest(value, cells.values[axis])}"
+            return f"there is no sample with {axis}={value}{nearest(value, cells.values[axis], LIKENESS)}"
     if case.of_value(case.problem.highest) > 0 or case.share == 0:
         return ""
     value = case.part.values[case.value]
     known = value in cells.values[demand.axis]
-    return f"there is no sample with {case.name}" + ("" if known else nearest(value, cells.values[demand.axis]))
+    return f"there is no sample with {case.name}" + ("" if known else nearest(value, cells.values[demand.axis], LIKENESS))
 
 
 def _empty(case: Case) -> str:
@@ -151,13 +153,16 @@ def _reach(case: Case, other: Part) -> tuple[float, float]:
 
 
 def _too_small(case: Case) -> str:
-    one = float(case.problem.cells.units[case.problem.cells.limits > 0].max())
+    cells = case.problem.cells
+    mine = (case.part.codes[case.problem.member] == case.value) & (cells.limits > 0)
+    one = float(cells.units[mine].max(initial=0))
     if abs(case.realised - case.share) * case.total > one * (1 + 1e-9) or one <= 2 * case.slack * case.total:
         return ""
     where = "the plan" if not case.part.demand.within else f"the part {place(case.part.demand.within)}"
     larger = math.ceil(case.units.sum() * one / (2 * case.slack * case.total))
     points = 100 * one / case.total
-    return f"{where} is so small that one sample is {points:.1f} points of it (cure: a size of at least {larger:,})"
+    axis = f"{case.part.demand.axis}={case.part.values[case.value]}"
+    return f"{where} is so small that one sample of {axis} is {points:.1f} points of it (cure: a size of at least {larger:,})"
 
 
 def _siblings(case: Case) -> str:
@@ -203,13 +208,13 @@ def _held_by(problem: Problem, units: Floats, one: float) -> str:
     if problem.highest.sum() - units.sum() < one:
         return "it holds every draw there is"
     used_up = [
-        f"{part.demand.axis}={part.values[v]}"
+        f"{part.demand.axis}={part.values[v]}" + (f" inside {place(part.demand.within)}" if part.demand.within else "")
         for part in problem.parts
         for v in np.flatnonzero((part.wanted > 0) & (part.sums(problem.highest) - part.sums(units) < 1.5 * one))
     ]
     if not used_up:
         return "the demands together leave no further draw"
-    names = ", ".join(used_up[:NAMED]) + (f" and {len(used_up) - NAMED} more" if len(used_up) > NAMED else "")
+    names = " and ".join(used_up[:NAMED]) + (f" and {len(used_up) - NAMED} more" if len(used_up) > NAMED else "")
     return f"every draw of {names} is in it (cure: max_repeats, a lower share, or more data)"
 
 

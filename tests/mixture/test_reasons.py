@@ -61,6 +61,12 @@ def test_a_value_that_does_not_exist_is_named_with_the_nearest_that_does():
     assert "format=open_aq (did you mean 'open_qa'?)" in inside.rows[0].reason
 
 
+def test_no_far_fetched_name_is_suggested():
+    types = cells_of(("concept_type",), [("category", 9), ("caption", 9)])
+    mix = mixed(types, [{"axis": "concept_type", "shares": {"category": 1, "relation": 1}}], 9)
+    assert "no sample with concept_type=relation;" in row(mix, "concept_type", "relation").reason
+
+
 def test_two_demands_that_contradict_name_each_other():
     mix = mixed(
         cells(),
@@ -85,7 +91,7 @@ def test_a_full_replay_that_holds_too_much_says_from_which_size_on_it_fits():
 def test_a_plan_too_small_to_be_split_says_from_which_size_on_it_can():
     mix = mixed(cells(), [HALVES], 7)
     reason = row(mix, "format", "caption").reason
-    assert "one sample is 14.3 points" in reason
+    assert "one sample of format=caption is 14.3 points" in reason
     assert not [line for line in mixed(cells(), [HALVES], number("size of at least", reason)).rows if line.reason]
 
 
