@@ -209,7 +209,8 @@ def _course(cells: Cells, draws: Ints, schedule: Schedule, edges: Floats, inside
         return _Course(schedule.axis, values, codes, shares, _normal(shares * units))
     target = np.zeros((len(edges) - 1, len(values)))
     target[:, : len(listed)] = points_over(schedule.kind, schedule.points, edges)[1]
-    return _Course(schedule.axis, values, codes, _normal(target / units), target)
+    drawn_shares = np.divide(target, units, out=np.zeros_like(target), where=units > 0)
+    return _Course(schedule.axis, values, codes, _normal(drawn_shares), target)
 
 
 def _held(codes: Ints, amounts: Floats | Ints, values: int) -> Floats:

@@ -59,6 +59,6 @@ def points_over(kind: Kind, points: Mapping[float, Mapping[str, float]], edges: 
     shares = np.array([[share.get(value, 0.0) for value in values] for share in given])
     mean = np.repeat(shares[:1], len(edges) - 1, axis=0)
     for i in range(1, len(progress)):
-        risen = np.diff(ramp_integral(kind, edges, progress[i - 1], progress[i])) / np.diff(edges)
+        risen = np.diff(ramp_integral(kind, edges, progress[i - 1], progress[i])) / np.maximum(np.diff(edges), 1e-300)
         mean += risen[:, None] * (shares[i] - shares[i - 1])
     return values, np.maximum(mean, 0)

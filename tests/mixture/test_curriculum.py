@@ -159,6 +159,18 @@ def test_targets_are_shares_of_units_when_units_differ():
     assert arranged.worst <= 2
 
 
+@pytest.mark.filterwarnings("error")
+def test_no_draws_and_values_without_units_are_laid_out_without_a_warning():
+    base = cells_of(("source", "shots"), [("web", 0, 40), ("emoji", 1, 40)])
+    plan = curriculum("{axis: source, points: {0: {web: 1}, 1: {emoji: 1}}}", "{axis: shots, path: [0, 1]}", blocks=4)
+    nothing = arrange(base, np.zeros(2, dtype=np.int64), plan)
+    assert nothing.counts.tolist() == [[0, 0]]
+    unread = type(base)(base.axes, base.values, base.samples, np.array([0.0, 3.0]), base.limits, None)
+    arranged = arrange(unread, base.samples, plan)
+    assert arranged.counts.sum(axis=0).tolist() == [40, 40]
+    assert np.isfinite(arranged.worst)
+
+
 def test_the_flat_control_is_the_same_draw_in_one_block():
     cells = grid([9] * 18)
     flat = arrange(cells, cells.samples, None)
