@@ -17,14 +17,14 @@ from curate.mixture.problem import Part, Problem
 
 ROUNDS = 1000
 PRECISE = 2e-5
-"""Largest deviation, as a share of the plan, that counts as none."""
+"""Largest deviation of a share (0..1) that counts as none."""
 WINDOW = 50
 """Rounds after which the deviation must have fallen by a fifth, or the fitting is given up."""
 
 
 @dataclass(frozen=True)
 class Fit:
-    """Units by class, and how far they are from the wanted shares (0..1 of the plan)."""
+    """Units by class, and how far the worst of the wanted shares is off (0..1)."""
 
     units: Floats  # [K]
     miss: float
@@ -49,13 +49,13 @@ def fit(problem: Problem, size: float, wanted: Sequence[Floats]) -> Fit:
 
 
 def miss(problem: Problem, units: Floats, size: float, wanted: Sequence[Floats]) -> float:
-    """Largest deviation from the wanted shares and the size, as a share of the plan."""
-    worst = abs(float(units.sum()) - size)
+    """Largest deviation from the wanted shares, each of its own part, and from the size as a share of it."""
+    worst = abs(float(units.sum()) - size) / max(size, 1e-300)
     for part, shares in zip(problem.parts, wanted, strict=True):
-        sums = part.sums(units)
-        if len(sums) and shares.sum() > 0:
-            worst = max(worst, float(np.abs(sums - shares * sums.sum()).max()))
-    return worst / max(size, 1e-300)
+        realised = part.realised(units)
+        if shares.sum() > 0 and realised.sum() > 0:
+            worst = max(worst, float(np.abs(realised - shares).max()))
+    return worst
 
 
 def _stuck(misses: Sequence[float]) -> bool:

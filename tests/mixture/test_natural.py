@@ -3,7 +3,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from curate.mixture.natural import fit, spread
+from curate.mixture.natural import fit, miss, spread
 from curate.mixture.problem import problem_of
 from curate.mixture.quotas import Demand
 from tests.mixture.small_cells import FORMATS, SHOTS, cells_of, grids
@@ -62,3 +62,11 @@ def test_what_is_not_asked_about_keeps_its_natural_spread():
     assert by == pytest.approx(
         {("caption", "a"): 12.5, ("caption", "b"): 37.5, ("open_qa", "a"): 40, ("open_qa", "b"): 10}, abs=0.01
     )
+
+
+def test_a_miss_inside_a_small_part_counts_as_much_as_in_the_whole():
+    cells = cells_of(("format", "shots"), [("caption", 0, 5), ("caption", 1, 5), ("open_qa", 0, 990)])
+    problem = problem_of(cells, [Demand("shots", (("format", "caption"),), {"0": 0.9, "1": 0.1})])
+    wanted = [part.wanted for part in problem.parts]
+    assert miss(problem, problem.natural, 1000, wanted) == pytest.approx(0.4)
+    assert fit(problem, 500, wanted).miss < 1e-4
