@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from curate.shards.plans import Plan
     from train.data.lengths import Lengths
     from train.data.loader import LoaderSettings
     from train.data.rendering import Renderer
@@ -67,13 +68,15 @@ def show_batch(
     from pathlib import Path
 
     from curate.settings import build
+    from curate.shards.plans import Plan
     from train.data.loader import LoaderSettings
     from train.data.rendering import Renderer, RenderSettings
 
     limits = {"max_tokens": max_tokens, "max_images": max_images or None}
     render = build(RenderSettings, {"mode": mode, "loss": loss, "drop": drop, **limits}, "show-batch")
     load = build(LoaderSettings, {"batch": batch, "seed": seed, "packing": packing, **limits}, "show-batch")
-    found, lengths = _rows(plan, Renderer.load(model, render), load, step, rows, workers)
+    opened = Plan.open(plan)
+    found, lengths = _rows(opened, Renderer.load(model, render), load, step, rows, workers)
     if as_json:
         answer(_plain(found, lengths, step))
     elif page:
@@ -83,13 +86,12 @@ def show_batch(
 
 
 def _rows(
-    place: str, renderer: "Renderer", load: "LoaderSettings", step: int, rows: int, workers: int
+    plan: "Plan", renderer: "Renderer", load: "LoaderSettings", step: int, rows: int, workers: int
 ) -> "tuple[list[ShownRow], Lengths]":
-    from curate.shards.plans import Plan
     from train.data.lengths import measure
     from train.data.show import shown, step_rows
 
-    plan, heard = Plan.open(place), now_and_then()
+    heard = now_and_then()
     lengths = measure(plan, renderer, workers, lambda done, total: heard(f"measuring samples: {done:,} of {total:,}"))
     chosen = step_rows(plan, lengths, load, step)
     return list(shown(plan, renderer, chosen[: rows or None], load.max_tokens if load.packing else None)), lengths

@@ -11,28 +11,44 @@ if TYPE_CHECKING:
 
 MARKS = ("processor_config.json", "preprocessor_config.json", "tokenizer_config.json", "tokenizer.json")
 
+PATIENCE = 10.0
+"""Seconds for the hub to answer. Loading would try each of a dozen files six times, minutes in all."""
+
 
 def load_processor(place: str | os.PathLike[str]) -> "ProcessorMixin":
     """The processor in a folder or of a model on the hub; no code that comes with it is run. InputError when
-    there is none, in one line."""
+    there is none, in one line. Without a network, what was downloaded before is used."""
     name = os.fspath(place)
     if Path(name).is_dir():
         if not any((Path(name) / mark).exists() for mark in MARKS):
             raise InputError(f"{name} holds no processor (none of {', '.join(MARKS)}); give a model's folder")
-    elif name.startswith((".", "/", "~")) or name.count("/") > 1:
+        return _checked(name, _loaded(name, "from its folder", offline=True))
+    if name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise InputError(f"{name} does not exist; give a model's folder or its name on the hub")
-    return _checked(name, _loaded(name))
+    silence = _silence(name)
+    where = f"from the hub ({silence}); give a model's folder" if silence else "from the hub"
+    return _checked(name, _loaded(name, where, offline=bool(silence)))
 
 
-def _loaded(name: str) -> "ProcessorMixin":
+def _silence(name: str) -> str:
+    """Why the hub gives no model of that name just now; "" when it does."""
+    from huggingface_hub import HfApi
+
+    try:
+        HfApi().model_info(name, timeout=PATIENCE)
+    except Exception as error:  # of the hub, the network, or a name that is none
+        return " ".join(str(error).split())[:200] or type(error).__name__
+    return ""
+
+
+def _loaded(name: str, where: str, offline: bool) -> "ProcessorMixin":
     from transformers import AutoProcessor
 
     try:
-        processor: ProcessorMixin = AutoProcessor.from_pretrained(name, trust_remote_code=False)
+        processor: ProcessorMixin = AutoProcessor.from_pretrained(name, trust_remote_code=False, local_files_only=offline)
     except Exception as error:  # the hub, its cache, and parsers of foreign files raise anything
-        detail = " ".join(str(error).split())[:300]
-        where = "from its folder" if Path(name).is_dir() else "from the hub; without a network give a model's folder"
-        raise InputError(f"cannot load the processor of {name} {where}: {detail}") from None
+        detail = "" if offline and "hub" in where else f": {' '.join(str(error).split())[:300]}"
+        raise InputError(f"cannot load the processor of {name} {where}{detail}") from None
     return processor
 
 
