@@ -1,5 +1,6 @@
 """Exact token counts for a mixture: the trainer's own rendering, injected into the catalogue."""
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,8 +17,8 @@ class ProcessorCount:
 
     @classmethod
     def load(cls, place: str, name: str) -> "ProcessorCount":
-        """With the processor in a folder or of a hub's model; `name` is what the spec calls it."""
-        return cls(Renderer.load(place), name)
+        """With the processor in a folder or of a hub's model; tables call it by the last part of `name`."""
+        return cls(Renderer.load(place), os.path.basename(name.rstrip("/")))
 
     @property
     def digest(self) -> str:

@@ -10,7 +10,7 @@ from curate.mixture.accounts import account, beyond, report_of
 from curate.mixture.catalogue import rejected_in, scan
 from curate.mixture.compose import compose
 from curate.mixture.draw import renumbered
-from curate.mixture.settings import MixSpec
+from curate.mixture.settings import PLACES, MixSpec
 from curate.mixture.sources import Source
 from curate.mixture.stock import assemble
 from curate.mixture.tokens import Estimate, TokenCounter
@@ -53,15 +53,22 @@ def build_plan(spec: MixSpec, sources: Sequence[Source], how: Mixing) -> Plan:
     order, kept = renumbered(made.order, len(stock))
     chosen = stock.taken(kept)
     manifest = PlanManifest(
-        FORMAT, spec.seed, _said(spec), tuple(s.planned(how.plan) for s in sources), tuple(made.ends.tolist()), report
+        FORMAT,
+        spec.seed,
+        _said(spec, how.counter),
+        tuple(s.planned(how.plan) for s in sources),
+        tuple(made.ends.tolist()),
+        report,
     )
     how.plan.remove(PLAN)  # a plan that is half replaced must not look whole
     return write_plan(how.plan, manifest, order, chosen.samples, chosen.members)
 
 
-def _said(spec: MixSpec) -> dict[str, Any]:
-    """The spec as plan.json has it: what it shapes the plan by, not where its catalogue lies."""
-    return spec.model_dump(mode="json", exclude={"catalogue"})
+def _said(spec: MixSpec, counter: TokenCounter) -> dict[str, Any]:
+    """The spec as plan.json has it: all that shapes the plan, and no place, so that equal plans have equal digests
+    wherever their shards lie; where these are stands among the plan's sources."""
+    shapes = spec.model_dump(mode="json", exclude={"catalogue": True, "sources": {"__all__": {*PLACES, "images"}}})
+    return {**shapes, "tokens": counter.name}
 
 
 def check_shares(plan: Plan) -> None:

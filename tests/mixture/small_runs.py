@@ -94,7 +94,7 @@ def as_member(data: dict[str, Any]) -> bytes:
     return json.dumps(data).encode()
 
 
-def spec_of(*runs: Run | Path, **more: Any) -> MixSpec:
+def spec_of(*runs: Run | Path | str, **more: Any) -> MixSpec:
     """A spec over runs that are called a, b, c, ...; `more` may say `names` for their settings."""
     each: dict[str, dict[str, Any]] = more.pop("each", {})
     sources = [

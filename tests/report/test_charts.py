@@ -11,6 +11,7 @@ from curate.report.charts import (
     Column,
     Tick,
     Whisker,
+    against,
     compact,
     forest,
     histogram,
@@ -63,3 +64,15 @@ def test_intervals_stand_at_their_distance_from_chance_and_are_cut_at_the_ends()
     lines = re.findall(r'class="interval ?(\w*)" x1="([\d.]+)%" x2="([\d.]+)%"', drawn)
     assert lines == [("", "50", "75"), ("bad", "0", "12.5")]
     assert re.findall(r'class="dot ?\w*" cx="([\d.]+)%"', drawn) == ["62.5"]
+
+
+def test_a_bar_against_what_was_asked_is_to_scale_and_stays_inside() -> None:
+    assert 'width="25%"' in against(0.25, 0.4)
+    assert 'x1="40%"' in against(0.25, 0.4)
+    assert 'width="100%" y="3"' in against(1.7, -1)
+    assert 'x1="0%"' in against(1.7, -1)
+
+
+def test_a_line_crosses_its_column_at_its_height() -> None:
+    drawn = histogram([Column(0, 1, [50, 50], "a", lines=[25])], [Tick(0.5, "1")], "x", "y")
+    assert f'class="aim" x1="0%" x2="100%" y1="{number(0.75 * HEIGHT)}"' in drawn
