@@ -13,15 +13,15 @@ import numpy.typing as npt
 from pydantic import Field
 
 from curate.errors import IntegrityError
-from curate.images import BadImage, open_rgb
+from curate.images import BadImage
 from curate.settings import Settings
 from curate.shards import Sample
+from train.data.pictures import pixels
 from train.data.positions import GRID, counting_of, mrope_positions, plain_positions
 from train.data.records import BadSample, Batch, Fault, Loaded, Rendered, Row, Segment
 
 if TYPE_CHECKING:
     import torch
-    from PIL.Image import Image as Picture
 
 IGNORED = -100
 """A label that transformers' losses pass over."""
@@ -55,7 +55,7 @@ class Ready:
 
     loaded: Loaded
     rendered: Rendered
-    pictures: "tuple[Picture, ...]"
+    pictures: "tuple[torch.Tensor, ...]"  # [3, H, W] uint8 each
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +117,12 @@ class Collate:
             return _fault(one.loaded, "image_refused", f"{type(error).__name__} {' '.join(str(error).split())}"[:200])
         return None
 
-    def _processed(self, pictures: "Sequence[Picture]") -> "dict[str, torch.Tensor]":
+    def _processed(self, pictures: "Sequence[torch.Tensor]") -> "dict[str, torch.Tensor]":
         if not pictures:
             return {}
-        made = self._renderer.processor.image_processor(images=list(pictures), return_tensors="pt")
+        made = self._renderer.processor.image_processor(
+            images=list(pictures), return_tensors="pt", input_data_format="channels_first"
+        )
         return {name: tensor for name, tensor in made.items() if name in self._names}
 
     def _laid(self, rows: Sequence[Sequence[Ready]], pixels: "Mapping[str, torch.Tensor]") -> Iterator[Laid]:
@@ -194,14 +196,15 @@ class Sheets:
         self.segments[there] = self.segments[row].max() + 1
 
 
-def _picture(sample: Sample, place: int, sizes: Mapping[int, tuple[int, int]]) -> "Picture":
+def _picture(sample: Sample, place: int, sizes: Mapping[int, tuple[int, int]]) -> "torch.Tensor":
     """A decoded picture; BadImage or BadSample when it is not what the record says."""
     if not 0 <= place < len(sample.images) or place not in sizes:
         raise BadSample("missing_image", f"image {place} of {len(sample.images)}")
-    picture = open_rgb(sample.images[place])
-    if picture.size != sizes[place]:
+    picture = pixels(sample.images[place])
+    height, width = picture.shape[1:]
+    if (width, height) != sizes[place]:
         stated = " x ".join(map(str, sizes[place]))
-        raise BadSample("other_size", f"image {place} is {picture.width} x {picture.height}, the record states {stated}")
+        raise BadSample("other_size", f"image {place} is {width} x {height}, the record states {stated}")
     return picture
 
 
