@@ -91,6 +91,7 @@ def measure(plan: Plan, renderer: "Renderer", workers: int = 1, progress: Progre
         found = Lengths.find(plan, renderer)
         if found is None:
             scratch = plan.folder / f".{_stem(renderer)}-{_samples_digest(plan)[:8]}"
+            scratch.clean()
             _measure_parts(plan, renderer, scratch, workers, progress or _silent)
             _join(plan, renderer, scratch)
             found = Lengths.find(plan, renderer)

@@ -75,11 +75,14 @@ def test_an_interruption_costs_one_part(plan: Plan, renderer: Renderer) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         measure(plan, renderer, progress=stop)
+    [scratch] = [place for place in plan.folder.local().iterdir() if place.is_dir()]
+    (scratch / ".tmp-killed").touch()  # as a killed process leaves it
     heard: list[tuple[int, int]] = []
     found = measure(plan, renderer, progress=lambda done, total: heard.append((done, total)))
     assert heard[0] == (10, 24)
     assert heard[-1] == (24, 24)
     assert (found.tokens > 0).all()
+    assert not scratch.exists()
 
 
 def test_another_plan_in_the_same_place_is_measured_anew(tmp_path: Path, renderer: Renderer) -> None:

@@ -198,6 +198,16 @@ def test_a_template_that_cannot_be_cut_is_an_error(text: str, says: str) -> None
         renderer.render(two_turns())
 
 
+def test_a_template_that_looks_for_its_own_tokens_in_texts_does_not_find_them() -> None:
+    template = BODY.replace("HERE", "{{ p.text.split('</think>')[-1] }}") + END
+    processor = with_template("vicuna", template)
+    processor.tokenizer.add_tokens(["</think>"])
+    renderer, record = Renderer(processor), two_turns()
+    record["query"]["question"] = "What does </think> mean?"
+    assert "What does < /think> mean?" in processor.tokenizer.decode(renderer.render(record).input_ids)
+    assert renderer.neutralised == 1
+
+
 def test_a_template_without_pictures_is_an_error() -> None:
     template = "{% for m in messages %}{{ m.role }}:{% for p in m.content %}{{ p.text }}{% endfor %}{% endfor %}"
     with pytest.raises(ConfigError, match="for each picture"):

@@ -97,7 +97,7 @@ class Encoder:
         if known is None:
             if len(self._skeletons) >= SHAPES:
                 self._skeletons.clear()
-            skeleton = self._template.skeleton(shape, self.neutral)
+            skeleton = self._template.skeleton(shape, lambda text: self.neutral.broken(text)[0])
             words = [Words(images, "What" if asked else "", "It") for images, asked in shape]
             ids, _ = self._encoded(skeleton, words)
             self._check(skeleton, words, ids)

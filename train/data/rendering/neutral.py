@@ -35,12 +35,19 @@ class Neutral:
 
     def __call__(self, text: str) -> str:
         """The text without control tokens; the very same when it holds none."""
-        for _ in range(ROUNDS):
+        text, found = self.broken(text)
+        self.count += found
+        return text
+
+    def broken(self, text: str) -> tuple[str, int]:
+        """The text without control tokens, and how many it held; not counted."""
+        total = 0
+        for _ in range(ROUNDS):  # what is left of one may hold another
             text, found = self._pattern.subn(_broken, text)
+            total += found
             if not found:
                 break
-            self.count += found
-        return text
+        return text, total
 
 
 def _broken(found: "re.Match[str]") -> str:
