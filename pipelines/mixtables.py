@@ -5,7 +5,7 @@ from dataclasses import asdict
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from curate.mixture.accounts import contents, report_of
+from curate.mixture.accounts import contents, demands, foremost, report_of
 from pipelines.console import answer, say, table
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ UNIT_WORDS = {"sample": "samples", "supervised_token": "supervised tokens", "ima
 WIDE = 30
 """Characters of a full bar."""
 LEVELS = "▁▂▃▄▅▆▇█"
-LONGEST = 40
-"""Values of a demand that are shown, those that are off first."""
+LONGEST = 16
+"""Values of a demand that are shown."""
 MOST = 12
 """Values of an axis that are shown, and rows of a diff for each axis."""
 
@@ -65,11 +65,6 @@ def tell(plan: "Plan", whole: bool = True) -> None:
         say(f"- {line}")
 
 
-def demands(report: Mapping[str, Any]) -> list[list[dict[str, Any]]]:
-    """Rows of the realised mix by what they are shares of: an axis inside a part of the plan."""
-    return [list(rows) for _, rows in groupby(report["requested"], key=lambda row: (row["axis"], row["within"]))]
-
-
 def _tell_size(plan: "Plan", report: Mapping[str, Any]) -> None:
     size = report["size"]
     rows = [
@@ -86,8 +81,8 @@ def _tell_size(plan: "Plan", report: Mapping[str, Any]) -> None:
     table(f"plan {plan.digest[:12]}", ("", "count"), rows)
 
 
-def _tell_demand(report: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
-    shown = sorted(rows, key=lambda row: not row["reason"])[:LONGEST] if len(rows) > LONGEST else rows
+def _tell_demand(report: Mapping[str, Any], rows: Sequence[dict[str, Any]]) -> None:
+    shown = foremost(rows, LONGEST)
     cells = [
         (row["value"], bar(row["realised"]), f"{row['requested']:.1f}", f"{row['realised']:.1f}",
          f"{round(row['realised'] - row['requested'], 1) + 0.0:+.1f}", "off" if row["reason"] else "")

@@ -14,6 +14,7 @@ sources     {name: {samples, drawn, repeats, rejected}}
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -133,6 +134,18 @@ def report_of(plan: Plan) -> dict[str, Any]:
     if not isinstance(report, dict) or not set(report) >= KEYS:
         raise InputError(f"the plan in {plan.folder.uri} says nothing of its mix; build it again: curate mix SPEC.yaml")
     return report
+
+
+def demands(report: Mapping[str, Any]) -> list[list[dict[str, Any]]]:
+    """The rows of `requested` by what they are shares of: an axis inside a part of the plan."""
+    return [list(rows) for _, rows in groupby(report["requested"], key=lambda row: (row["axis"], row["within"]))]
+
+
+def foremost(rows: Sequence[dict[str, Any]], most: int) -> list[dict[str, Any]]:
+    """At most so many rows of a demand: where there are more, those that are off and then those of the largest shares."""
+    if len(rows) <= most:
+        return list(rows)
+    return sorted(rows, key=lambda row: (not row["reason"], -row["requested"], row["value"]))[:most]
 
 
 def contents(report: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, dict[str, Any]]]]]:

@@ -1,7 +1,8 @@
 """A stock and a spec to the samples of a plan: cells, demands, draws, blocks. Nothing is read or written here."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
@@ -17,6 +18,9 @@ from curate.mixture.stock import Stock
 
 UNITS = {"supervised_token": "supervised_tokens", "image_token": "image_tokens"}
 """Unit -> column of the stock; a sample is one `sample`."""
+
+FAR = 5.0
+"""Points of a block off its schedule that are worth a remark."""
 
 ROOM = 0.8
 """Part of the tolerance that the solver may use where samples differ in units; the rest is for whole samples."""
@@ -54,7 +58,8 @@ def compose(spec: MixSpec, stock: Stock, sources: Sequence[Source]) -> Composed:
     arrangement = arrange(actual, drawn.draws, None if spec.order == "flat" else spec.curriculum)
     order = ordered(drawn, arrangement.counts, spec.seed)
     rows = realised(mix, actual, drawn.draws, spec.tolerance) if by_units else mix.rows
-    return Composed(order, arrangement.ends, arrangement, rows, (*mix.notes, *_notes(spec, sources)), units, edges)
+    notes = (*mix.notes, *_notes(spec, sources, arrangement))
+    return Composed(order, arrangement.ends, arrangement, rows, notes, units, edges)
 
 
 def sample_units(stock: Stock, spec: MixSpec) -> Floats:
@@ -86,20 +91,35 @@ def _axes(spec: MixSpec, sources: Sequence[Source]) -> list[str]:
 
 
 def _demands(spec: MixSpec, cells: Cells, sources: Sequence[Source]) -> list[Demand]:
+    scheduled = averages(spec.curriculum.schedules)
     return demands(
         cells,
         spec.quotas,
         weights={source.name: source.weight for source in sources} if len(sources) > 1 else None,
-        replay=spec.replay,
-        scheduled=averages(spec.curriculum.schedules),
+        replay=_replay(spec, scheduled),
+        scheduled=scheduled,
         temperature=spec.temperature,
     )
 
 
-def _notes(spec: MixSpec, sources: Sequence[Source]) -> list[str]:
+def _replay(spec: MixSpec, scheduled: Mapping[str, Mapping[str, float]]) -> float | Literal["full"] | None:
+    """The replay share, also where a schedule states it: weights then share out either side of it by itself."""
+    if spec.replay is not None or "replay" not in scheduled:
+        return spec.replay
+    shares = scheduled["replay"]
+    return shares.get("yes", 0.0) / max(sum(shares.values()), 1e-300)
+
+
+def _notes(spec: MixSpec, sources: Sequence[Source], arrangement: Arrangement) -> list[str]:
+    notes = []
     if spec.replay and not any(source.replay for source in sources):
-        return [f"replay is {spec.replay}, and no source is marked `replay: true`, so the plan holds none"]
-    return []
+        notes.append(f"replay is {spec.replay}, and no source is marked `replay: true`, so the plan holds none")
+    if arrangement.worst > FAR:
+        notes.append(
+            f"a block is up to {arrangement.worst:.1f} points off its schedule: the samples do not allow the schedules all"
+            " at once, or blocks are too small for samples of unequal length"
+        )
+    return notes
 
 
 def _means(drawn: Drawn, cells: Cells) -> Floats:

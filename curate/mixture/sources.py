@@ -62,9 +62,9 @@ def _what_is_missing(source: SourceSpec, place: Folder) -> str:
 
 
 def _check_files(source: SourceSpec, folder: Folder, manifest: StageManifest, shards: tuple[str, ...]) -> None:
-    sizes = folder.sizes()
+    listed = {} if folder.uri.startswith(("http://", "https://")) else folder.sizes()  # web servers need not list
     for name in (*shards, *map(index_name, shards)):
-        there, stated = sizes.get(name, -1), manifest.sizes.get(name)
+        there, stated = listed[name] if name in listed else folder.size(name), manifest.sizes.get(name)
         if there != stated:
             fault = "is missing" if there < 0 else f"has {there:,} bytes, its manifest says {stated}"
             raise InputError(

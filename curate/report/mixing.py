@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from markupsafe import Markup
 
 from curate import __version__
 from curate.errors import InputError
-from curate.mixture.accounts import contents, report_of
+from curate.mixture.accounts import contents, demands, foremost, report_of
 from curate.report.charts import COLOURS, Column, Tick, against, bar, histogram
 from curate.report.plots import LONGEST_LIST, Plot
 from curate.report.wording import LONGEST_NAME, short, words
@@ -22,8 +21,8 @@ from curate.shards.plans import Plan
 from curate.storage import Folder
 
 HERE = Path(__file__).parent
-LONGEST_TABLE = 200
-"""Rows of a table of shares; those that are off come first where there are more."""
+LONGEST_TABLE = 24
+"""Rows of a table of shares."""
 UNDER_100 = 1 - 1e-9
 """Keeps rounded shares of a block from summing to a hair above the axis' 100 %."""
 
@@ -78,13 +77,13 @@ def mix_page(plan: Plan) -> bytes:
 
 def asked(report: Mapping[str, Any]) -> list[Asked]:
     """All demands with their realised shares."""
-    by_demand = groupby(report["requested"], key=lambda row: (row["axis"], row["within"]))
-    return [_asked(axis, within, list(rows)) for (axis, within), rows in by_demand]
+    return [_asked(rows) for rows in demands(report)]
 
 
-def _asked(axis: str, within: Mapping[str, str], rows: list[dict[str, Any]]) -> Asked:
+def _asked(rows: list[dict[str, Any]]) -> Asked:
+    axis, within = rows[0]["axis"], rows[0]["within"]
     inside = ", ".join(f"{words(name)} {words(value)}" for name, value in within.items())
-    kept = rows if len(rows) <= LONGEST_TABLE else sorted(rows, key=lambda row: not row["reason"])[:LONGEST_TABLE]
+    kept = foremost(rows, LONGEST_TABLE)
     drawn = [(row, against(row["realised"] / 100, row["requested"] / 100)) for row in kept]
     return Asked(words(axis) + (f" inside {inside}" if inside else ""), drawn, len(rows) - len(kept))
 

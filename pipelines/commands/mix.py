@@ -54,6 +54,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(
         cls=WithDefault,
         no_args_is_help=True,
+        subcommand_metavar="SPEC --out PLAN | COMMAND ...",
         help="Plans: which samples of which shards, in which order. `curate mix SPEC.yaml --out PLAN` builds one.",
     )
     group.command(BUILD)(build)

@@ -106,6 +106,25 @@ def test_a_curriculum_goes_from_few_shots_to_many(runs: tuple[Run, Run], tmp_pat
     assert track["realised"][0] == [100.0, 0.0, 0.0, 0.0]
 
 
+def test_a_schedule_of_replay_leaves_the_weights_to_the_other_sources(runs: tuple[Run, Run], tmp_path: Path) -> None:
+    points = {0.0: {"yes": 40, "no": 60}, 1.0: {"yes": 0, "no": 100}}
+    course = {"blocks": 4, "schedules": [{"axis": "replay", "points": points}]}
+    each = {"a": {"weight": 1}, "b": {"weight": 1, "replay": True}}
+    plan = planned(spec_of(*runs, each=each, curriculum=course), tmp_path)
+    assert share(plan, "replay", "yes") == pytest.approx(20, abs=1)
+    check_shares(plan)
+    replayed = np.array(plan.samples.column("replay").to_pylist())[plan.order]
+    held = [int(part.sum()) for part in np.split(replayed, plan.manifest.blocks[:-1])]
+    assert held == sorted(held, reverse=True)
+
+
+def test_schedules_that_contradict_each_other_are_told(runs: tuple[Run, Run], tmp_path: Path) -> None:
+    few_first = {"axis": "shots", "kind": "step", "path": [0, 1, 2, 4]}
+    none_last = {"axis": "coherence", "kind": "step", "path": ["high", "mid", "low", "none"]}  # none is what 0 shots have
+    plan = planned(spec_of(runs[0], curriculum={"blocks": 4, "schedules": [few_first, none_last]}), tmp_path)
+    assert any("off its schedule" in note for note in report_of(plan)["notes"])
+
+
 def test_shares_are_of_the_unit_that_is_asked_for(runs: tuple[Run, Run], tmp_path: Path) -> None:
     plan = planned(spec_of(runs[0], unit="supervised_token", quotas=[{"axis": "shots", "shares": "uniform"}]), tmp_path)
     tokens = np.array(plan.samples.column("supervised_tokens").to_pylist())[plan.order]
