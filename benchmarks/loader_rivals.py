@@ -121,19 +121,22 @@ class Assemble:
     """Our loader's batches: `own` decodes as the trainer does, into one block of memory."""
 
     def __init__(self, decoder: str) -> None:
+        import torchvision.io  # noqa: F401  a processor has it imported before workers start
+
         self._decoder = decoder
 
     def __call__(self, rows: list[Any]) -> torch.Tensor:
         images = [image for row in rows for loaded in row for image in loaded.sample.images]
         if self._decoder != "own":
             return joined([DECODERS[self._decoder](image)[None] for image in images])
-        from curate.images import open_rgb
+        from train.data.pictures import pixels
 
         storage = torch.UntypedStorage._new_shared(len(images) * SIDE * SIDE * 3, device="cpu")
         block = torch.empty(0, dtype=torch.uint8).set_(storage).view(len(images), SIDE, SIDE, 3)
-        for place, image in zip(block.numpy(), images, strict=True):
-            place[...] = np.asarray(open_rgb(image))
-        return block.permute(0, 3, 1, 2)
+        planes = block.permute(0, 3, 1, 2)
+        for place, image in zip(planes, images, strict=True):
+            place.copy_(pixels(image))
+        return planes
 
 
 def shotcraft(data: Data, kind: str, decoder: str) -> Epochs:
