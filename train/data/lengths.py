@@ -9,6 +9,7 @@ on where it was. The result does not depend on the workers.
 
 import json
 import os
+import signal
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from curate.errors import InputError, IntegrityError
+from curate.errors import InputError, IntegrityError, MemoryLimitError
 from curate.shards.plans import MEMBERS, SAMPLES, Plan
 from curate.storage import Folder, canonical_json, hash_json, sha256
 from train.data.records import Measure
@@ -134,11 +135,16 @@ def _worked(measurer: "Measurer", scratch: Folder, missing: Sequence[range], wor
             yield numbers
         return
     from concurrent.futures import ProcessPoolExecutor, as_completed
+    from concurrent.futures.process import BrokenProcessPool
     from multiprocessing import get_context
 
     pool = ProcessPoolExecutor(processes, get_context("spawn"), _begin, (measurer, scratch))
     try:
         yield from (future.result() for future in as_completed([pool.submit(_one, numbers) for numbers in missing]))
+    except BrokenProcessPool:
+        raise MemoryLimitError(
+            "a measuring process was killed, most often for want of memory; run again with fewer workers, parts are kept"
+        ) from None
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -148,6 +154,10 @@ _work: "list[tuple[Measurer, Folder]]" = []
 
 
 def _begin(measurer: "Measurer", scratch: Folder) -> None:
+    import torch
+
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers
     _work.append((measurer, scratch))
 
 

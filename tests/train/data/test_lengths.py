@@ -1,13 +1,14 @@
 """Lengths are what rendering gives, measured once, by any number of workers, through any interruption."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from curate.errors import IntegrityError
+from curate.errors import IntegrityError, MemoryLimitError
 from curate.shards.plans import Plan
 from curate.storage import Folder
 from tests.train.tiny_episodes import mixed_plan, tiny_episode, tiny_plan, tiny_record
@@ -66,6 +67,17 @@ def test_workers_change_nothing(tmp_path: Path, renderer: Renderer, monkeypatch:
     monkeypatch.setattr(lengths, "PARTS_A_PROCESS", 1)
     plans = [mixed_plan(Folder.of(tmp_path / name)) for name in ("one", "two")]
     assert measure(plans[0], renderer, workers=1).digest == measure(plans[1], renderer, workers=2).digest
+
+
+class Deadly(Renderer):
+    def render(self, record: Any) -> Any:
+        os.kill(os.getpid(), 9)
+
+
+def test_a_killed_worker_is_one_line(plan: Plan, renderer: Renderer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lengths, "PARTS_A_PROCESS", 1)
+    with pytest.raises(MemoryLimitError, match="run again with fewer workers"):
+        measure(plan, Deadly(renderer.processor, renderer.settings), workers=2)
 
 
 def test_an_interruption_costs_one_part(plan: Plan, renderer: Renderer) -> None:
