@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from curate.errors import ConfigError, InputError
 from curate.mixture.settings import MixSpec, load_spec, plan_folder, resolved
@@ -49,6 +50,13 @@ def test_a_spec_is_read_with_overrides_and_a_wrong_preset_names_the_nearest(tmp_
     assert (spec.order, spec.curriculum.blocks, spec.wanted_size) == ("flat", 3, None)
     with pytest.raises(ConfigError, match="icl-tuning"):
         load_spec(path, ["preset=icl-tunin"])
+
+
+def test_the_example_of_the_documentation_is_a_spec() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "mix.md").read_text(encoding="utf-8")
+    given = yaml.safe_load(page.partition("```yaml\n")[2].partition("```")[0])
+    spec = build(MixSpec, given)
+    assert {source.name for source in spec.sources} == {"web", "emoji", "llava", "stamps"}
 
 
 def test_the_preset_lies_under_the_spec() -> None:
