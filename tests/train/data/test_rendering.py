@@ -265,7 +265,7 @@ def test_a_processors_own_arithmetic_is_not_believed_blindly() -> None:
 
 
 def test_a_size_that_is_refused_does_not_slow_the_others_down(processors: Processors) -> None:
-    pictures = Pictures(processors["qwen"])
+    pictures = Pictures(processors["qwen"], [processors["qwen"].image_token_id])
     for size in [(40, 40), (4000, 1), (64, 32), (1, 4000)]:
         if 4000 in size:
             with pytest.raises(BadSample, match="bad_size"):

@@ -43,7 +43,7 @@ class Encoder:
         """ConfigError when the processor has no template, no image token or a slow tokenizer."""
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # threads of its own would deadlock forked workers
         controls = control_tokens(processor, chat_template(processor))
-        self.neutral, self.pictures = Neutral(controls), Pictures(processor)
+        self.neutral, self.pictures = Neutral(controls), Pictures(processor, controls.values())
         self._processor, self._engine = processor, engine_of(processor)
         self._template = Template(processor, mode, controls)
         self._bos = getattr(processor.tokenizer, "bos_token", None)

@@ -1,5 +1,6 @@
 """Which tokens the processor makes for a picture of a given size, found out once a size with a blank one."""
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,7 +34,8 @@ def blank(size: Size) -> "Picture":
 class Pictures:
     """The token ids that stand for a picture, by its size."""
 
-    def __init__(self, processor: "ProcessorMixin") -> None:
+    def __init__(self, processor: "ProcessorMixin", controls: Collection[int]) -> None:
+        """`controls` are the tokens that no text merges with."""
         token = getattr(processor, "image_token", None)
         if not token:
             raise ConfigError("the model's processor has no image token; it is not one for pictures and text")
@@ -42,7 +44,7 @@ class Pictures:
         self._known: dict[Size, Ids] = {}
         self._runs: dict[int, Ids] = {}
         self._asked, self._arithmetic = 0, hasattr(processor, "_get_num_multimodal_tokens")
-        self._sound = False
+        self._controls, self._sound = controls, False
 
     def of(self, size: Size) -> Ids:
         """[tokens] of a picture of (width, height); BadSample `bad_size` where the processor refuses it,
@@ -95,4 +97,6 @@ class Pictures:
             raise ConfigError(f"the processor does not take a picture with a text: {detail}") from None
         if not (found == self.placeholder_id).any():
             raise ConfigError(f"the processor makes no {self.placeholder} tokens for a picture")
+        if not {int(found[0]), int(found[-1])} <= set(self._controls):
+            raise ConfigError("the processor puts plain text around pictures, which merges with what is beside; not supported")
         self._sound = True
