@@ -17,7 +17,9 @@ MOST_REJECTED = 0.5
 """Share of an instruction set that may be unreadable."""
 
 
-def prepare_source(source: SourceSpec, base: Path, root: Folder, shared: bool, workers: int, progress: Progress) -> Folder:
+def prepare_source(
+    source: SourceSpec, base: Path, root: Folder, shared: bool, workers: int, progress: Progress | None
+) -> Folder:
     """Makes ROOT/sources/NAME: import, zero-shot samples, shards; what is finished is kept. Returns the run's folder.
 
     `shared` adds a hash of the set's content to the folder's name, so that plans which share a catalogue and

@@ -27,18 +27,18 @@ class Job:
         """ConfigError or InputError when the spec or the place is wrong."""
         return cls(load_spec(path, overrides), path.parent, Folder.of(plan_folder(out)))
 
-    def check(self) -> list[Source]:
+    def check(self) -> dict[str, Source]:
         """Opens what is there and checks what is still to be prepared; reads no sample."""
         for source in self.spec.sources:
             if source.prepared:
                 check_prepared(source, self.base)
-        return [self._open(source) for source in self.spec.sources if not source.prepared]
+        return {source.name: self._open(source) for source in self.spec.sources if not source.prepared}
 
     def build(self, workers: int, progress: Progress, with_shards: bool = False) -> Plan:
         """Makes the plan, and its own shards when wanted."""
-        self.check()
-        sources = [self._ready(source, workers, progress) for source in self.spec.sources]
-        plan = build_plan(self.spec, sources, Mixing(self.plan, self._catalogue, self.counter(), workers, progress))
+        opened, how = self.check(), Mixing(self.plan, self._catalogue, self.counter(), workers, progress)
+        sources = [opened.get(source.name) or self._prepared(source, how) for source in self.spec.sources]
+        plan = build_plan(self.spec, sources, how)
         if with_shards:
             materialise(plan, None, workers, progress)
         return plan
@@ -56,12 +56,11 @@ class Job:
         shared = self.spec.catalogue
         return Folder.of(resolved(self.base, shared)) if shared else self.plan / CATALOGUE
 
-    def _ready(self, source: SourceSpec, workers: int, progress: Progress) -> Source:
-        """A source with shards, which are made first where it has none of its own."""
-        if not source.prepared:
-            return self._open(source)
+    def _prepared(self, source: SourceSpec, how: Mixing) -> Source:
+        """A source that has no shards of its own, with the shards that are made of it."""
         shared = bool(self.spec.catalogue)
-        place = prepare_source(source, self.base, self._catalogue if shared else self.plan, shared, workers, progress)
+        root = how.catalogue if shared else self.plan
+        place = prepare_source(source, self.base, root, shared, how.workers, how.progress)
         return open_source(source, self.spec, place.uri)
 
     def _open(self, source: SourceSpec) -> Source:

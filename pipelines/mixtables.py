@@ -30,7 +30,7 @@ def summary(plan: "Plan") -> dict[str, Any]:
 
 def would(job: "Job", as_json: bool) -> None:
     """What a build would do, from the sources' manifests alone."""
-    opened = {source.name: source for source in job.check()}
+    opened = job.check()
     rows: list[dict[str, Any]] = []
     for spec in job.spec.sources:
         source = opened.get(spec.name)
@@ -61,8 +61,11 @@ def tell(plan: "Plan", whole: bool = True) -> None:
         if axis not in {row["axis"] for row in report["requested"] if not row["within"]}:
             _tell_marginal(report, axis, values)
     _tell_curriculum(report["curriculum"])
-    for line in (*report["reasons"], *report["notes"]):
+    reasons = report["reasons"]
+    for line in (*reasons[:MOST], *report["notes"]):
         say(f"- {line}")
+    if len(reasons) > MOST:
+        say(f"- and {len(reasons) - MOST:,} more reasons; --json has them all")
 
 
 def _tell_size(plan: "Plan", report: Mapping[str, Any]) -> None:

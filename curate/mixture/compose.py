@@ -6,8 +6,9 @@ from typing import Literal
 
 import numpy as np
 
+from curate.errors import InputError
 from curate.mixture.axes import Edges, band_edges, coded, grouped
-from curate.mixture.cells import Cells, Floats, Ints, check_axis
+from curate.mixture.cells import Cells, Floats, Ints
 from curate.mixture.curriculum import Arrangement, arrange, averages
 from curate.mixture.draw import Drawn, Numbers, draw, ordered
 from curate.mixture.quotas import Demand, asked_axes, demands
@@ -54,6 +55,8 @@ def compose(spec: MixSpec, stock: Stock, sources: Sequence[Source]) -> Composed:
     by_units = spec.unit in UNITS
     mix = solve(cells, asked, spec.wanted_size, spec.tolerance * (ROOM if by_units else 1))
     drawn = draw(cells, cell_of, mix.draws, units, spec.seed, by_units)
+    if not len(drawn.samples):
+        raise InputError(f"the plan would be empty: a size of {spec.size} is less than one sample; raise the size")
     actual = replace(cells, units=_means(drawn, cells))
     arrangement = arrange(actual, drawn.draws, None if spec.order == "flat" else spec.curriculum)
     order = ordered(drawn, arrangement.counts, spec.seed)
@@ -79,10 +82,8 @@ def _cells(spec: MixSpec, stock: Stock, sources: Sequence[Source], units: Floats
 
 
 def _axes(spec: MixSpec, sources: Sequence[Source]) -> list[str]:
-    """Axes that anything in the spec speaks of; checks those of schedules and `within` on the way."""
-    also = {axis for schedule in spec.curriculum.schedules for axis in (schedule.axis, *schedule.within)}
-    for axis in sorted(also):
-        check_axis(axis)
+    """Axes that anything in the spec speaks of; ConfigError for an unknown one."""
+    also = set(spec.scheduled_axes)
     if len(sources) > 1:
         also.add("source")
     if spec.replay is not None or any(source.replay for source in sources):

@@ -11,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from curate.errors import ConfigError, InputError
 from curate.mixture.curriculum import Curriculum
 from curate.mixture.preset import load_preset, with_preset
-from curate.mixture.quotas import Quota
+from curate.mixture.quotas import Quota, asked_axes
 from curate.settings import Settings, load
 
 Unit = Literal["sample", "supervised_token", "image_token"]
@@ -119,6 +119,11 @@ class MixSpec(Settings):
         """The size in units; None for the largest."""
         return None if self.size == "max" else float(self.size)
 
+    @property
+    def scheduled_axes(self) -> set[str]:
+        """Axes that schedules speak of."""
+        return {axis for schedule in self.curriculum.schedules for axis in (schedule.axis, *schedule.within)}
+
     def with_preset(self) -> "MixSpec":
         """The spec with the preset's quotas under its own, and the preset's replay where it names none."""
         if not self.preset:
@@ -131,8 +136,7 @@ class MixSpec(Settings):
 def load_spec(path: Path, overrides: Iterable[str] = ()) -> MixSpec:
     """The spec in a YAML file with `key=value` overrides; ConfigError names what is wrong in it."""
     spec = load(MixSpec, path, overrides)
-    if spec.preset:
-        load_preset(spec.preset)
+    asked_axes(spec.with_preset().quotas, spec.scheduled_axes)
     return spec
 
 

@@ -72,7 +72,7 @@ def test_another_seed_draws_otherwise_to_the_same_shares(runs: tuple[Run, Run], 
 @given(
     unit=st.sampled_from(["sample", "supervised_token", "image_token"]),
     repeats=st.integers(1, 3),
-    size=st.one_of(st.just("max"), st.integers(5, 200)),
+    size=st.one_of(st.just("max"), st.integers(80, 400)),
     replay=st.sampled_from([None, "full", 0.25]),
     quotas=st.lists(st.sampled_from(["format", "shots", "concept", "selector", "coherence"]), unique=True, max_size=2),
     seed=st.integers(0, 5),
@@ -185,6 +185,12 @@ def test_a_spec_that_contradicts_itself_is_refused(
 ) -> None:
     with pytest.raises(ConfigError, match=says):
         planned(spec_of(runs[0], **more), tmp_path)
+
+
+def test_a_plan_of_nothing_is_refused(runs: tuple[Run, Run], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="raise the size"):
+        planned(spec_of(runs[0], size=0.2), tmp_path)
+    assert not (tmp_path / "plan.json").exists()
 
 
 def test_a_plan_of_another_make_has_no_report(tmp_path: Path) -> None:
