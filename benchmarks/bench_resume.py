@@ -1,11 +1,12 @@
 """Memory over an epoch of a million episodes, and the time to the first batch wherever a run is resumed.
 
-    python benchmarks/bench_resume.py [--episodes 1000000]
+    python benchmarks/bench_resume.py [--episodes 1000000] [--model DIR]
 
 The plan has a million rows over real shards of 400 eight-shot episodes, each of which stands in it 2,500
-times; lengths are drawn (100 to 1,300 tokens). The epoch is walked by its index: order, packing and dealing,
-nothing read. Each resume is a fresh process that opens the plan, checks its files, starts two workers, and
-waits for one decoded micro-batch.
+times; lengths are drawn (100 to 1,300 tokens), or measured with the processor in --model. The epoch is walked
+by its index: order, packing and dealing, nothing read. Each resume is a fresh process that opens the plan,
+checks its files, starts two workers, and waits for one micro-batch: decoded pictures, or with --model what a
+trainer gets.
 """
 
 import argparse
@@ -32,7 +33,7 @@ from curate.shards.plans import BANDS, COUNTS, FORMAT, NAMES, Plan, PlanManifest
 from curate.storage import Folder  # noqa: E402
 from train.data.lengths import Lengths  # noqa: E402
 from train.data.loader import Loader, LoaderSettings  # noqa: E402
-from train.data.records import Fault, Row  # noqa: E402
+from train.data.records import Assemble, Fault, Row  # noqa: E402
 from train.data.steps import Cursor, RowLimits, Rows, dealt, steps  # noqa: E402
 
 IMPORTED = time.perf_counter() - BEGAN
@@ -95,15 +96,28 @@ def walk(plan: Plan) -> None:
     print(f"grown from the first tenth to the end: {marks[-1] - marks[1]:+.1f} MB")
 
 
-def resume(place: float, folder: Path) -> None:
+def wired(plan: Plan, model: str) -> tuple[Assemble, Lengths]:
+    """What makes batches, and lengths; with a model what a trainer has."""
+    if not model:
+        return Pictures(), drawn_lengths(plan)
+    from train.data.collate import Collate
+    from train.data.lengths import measure
+    from train.data.rendering import Renderer, RenderSettings
+
+    renderer = Renderer.load(model, RenderSettings(max_tokens=SETTINGS.max_tokens, max_images=SETTINGS.max_images))
+    return Collate(renderer), measure(plan, renderer)
+
+
+def resume(place: float, folder: Path, model: str) -> None:
+    before = time.perf_counter()
+    assemble, lengths = wired(Plan.open(folder / "plan"), model)
     began = time.perf_counter()
     plan = Plan.open(folder / "plan")
-    lengths = drawn_lengths(plan)
-    loader = Loader(plan, Pictures(), SETTINGS, lengths)
+    loader = Loader(plan, assemble, SETTINGS, lengths)
     state = {**loader.state().as_json(), "window": int(loader.rows.windows * place)}
-    with Loader(plan, Pictures(), SETTINGS, lengths, state=state) as loader:
+    with Loader(plan, assemble, SETTINGS, lengths, state=state) as loader:
         next(iter(loader))
-        print(json.dumps({"first": time.perf_counter() - began, "imports": IMPORTED}))
+        print(json.dumps({"first": time.perf_counter() - began, "imports": IMPORTED + began - before}))
 
 
 def main() -> None:
@@ -111,17 +125,22 @@ def main() -> None:
     asked.add_argument("--episodes", type=int, default=1_000_000)
     asked.add_argument("--resume", type=float)
     asked.add_argument("--folder", type=Path)
+    asked.add_argument("--model", default="")
     asked.add_argument("--rounds", type=int, default=3)
     args = asked.parse_args()
     if args.resume is not None:
-        return resume(args.resume, args.folder)
+        return resume(args.resume, args.folder, args.model)
     say_machine()
     with tempfile.TemporaryDirectory() as folder:
         plan = make_plan(Path(folder), args.episodes)
         walk(plan)
-        print(f"\n{'resumed at':>10} {'first batch, s (median of ' + str(args.rounds) + ')':>32} {'imports before it, s':>22}")
+        if args.model:
+            wired(plan, args.model)  # lengths are measured once, before any run
+        print(
+            f"\n{'resumed at':>10} {'first batch, s (median of ' + str(args.rounds) + ')':>32} {'imports, processor, s':>22}"
+        )
         for place in PLACES:
-            command = [sys.executable, __file__, "--resume", str(place), "--folder", folder]
+            command = [sys.executable, __file__, "--resume", str(place), "--folder", folder, "--model", args.model]
             told = [json.loads(subprocess.run(command, check=True, capture_output=True).stdout) for _ in range(args.rounds)]
             first, imports = (float(np.median([each[name] for each in told])) for name in ("first", "imports"))
             print(f"{place:>10.0%} {first:>32.2f} {imports:>22.1f}")
