@@ -1,11 +1,13 @@
 """A spec to a plan: sources prepared and opened, tokens counted, the plan built."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from curate.engine import Progress
+from curate.errors import ConfigError
 from curate.mixture.build import CATALOGUE, Mixing, build_plan
-from curate.mixture.materialise import materialise
+from curate.mixture.materialise import SHARDS, materialise
 from curate.mixture.settings import ESTIMATE, MixSpec, SourceSpec, load_spec, plan_folder, processor_place, resolved
 from curate.mixture.sources import Source, open_source
 from curate.mixture.tokens import Estimate, TokenCounter
@@ -32,7 +34,13 @@ class Job:
         for source in self.spec.sources:
             if source.prepared:
                 check_prepared(source, self.base)
-        return {source.name: self._open(source) for source in self.spec.sources if not source.prepared}
+        opened = {source.name: self._open(source) for source in self.spec.sources if not source.prepared}
+        for name, source in opened.items():
+            if _same(source.folder, self.plan / SHARDS):
+                raise ConfigError(
+                    f"source {name!r} is the plan's own shards, which the plan would replace; give another --out"
+                )
+        return opened
 
     def build(self, workers: int, progress: Progress, with_shards: bool = False) -> Plan:
         """Makes the plan, and its own shards when wanted."""
@@ -65,3 +73,10 @@ class Job:
 
     def _open(self, source: SourceSpec) -> Source:
         return open_source(source, self.spec, resolved(self.base, source.run or source.shards))
+
+
+def _same(one: Folder, other: Folder) -> bool:
+    """Whether two folders are one."""
+    if one.is_local and other.is_local:
+        return os.path.realpath(one.local()) == os.path.realpath(other.local())
+    return one.uri == other.uri

@@ -51,13 +51,7 @@ def account(
         "unit": spec.unit,
         "tokens": tokens,
         "tolerance": spec.tolerance,
-        "size": {
-            "samples": len(made.order),
-            "distinct": int((counts > 0).sum()),
-            "units": _round(float(units.sum())),
-            "available": len(stock),
-            **{name: int((counts * stock.numbers(name).astype(np.int64)).sum()) for name in UNITS.values()},
-        },
+        "size": _size(stock, counts, units),
         "requested": [_row(row) for row in made.rows],
         "reasons": list(dict.fromkeys(row.reason for row in made.rows if row.reason)),
         "notes": list(made.notes),
@@ -66,6 +60,16 @@ def account(
         "bands": {axis: [_round(edge) for edge in edges] for axis, edges in made.edges.items()},
         "values": {axis: int((np.bincount(codes, counts) > 0).sum()) for axis, (codes, _) in axes.items()},
         "sources": _sources(*axes["source"], counts, sources, rejected),
+    }
+
+
+def _size(stock: Stock, counts: Ints, units: Floats) -> dict[str, Any]:
+    return {
+        "samples": int(counts.sum()),
+        "distinct": int((counts > 0).sum()),
+        "units": _round(float(units.sum())),
+        "available": len(stock),
+        **{name: int((counts * stock.numbers(name).astype(np.int64)).sum()) for name in UNITS.values()},
     }
 
 

@@ -69,9 +69,10 @@ class HandMade:
         part.file("index.parquet", table_bytes(sink.index()))
 
 
-def hand_made(folder: Path, samples: Sequence[tuple[str, Members]]) -> Path:
-    """One shard of any members, with an honest index and manifest."""
-    run_stage(HandMade(), [Partition(sha256(repr(samples).encode()), list(samples))], Folder.of(folder))
+def hand_made(folder: Path, samples: Sequence[tuple[str, Members]] | None) -> Path:
+    """One shard of any members, with an honest index and manifest; no shard at all for None."""
+    parts = [] if samples is None else [Partition(sha256(repr(samples).encode()), list(samples))]
+    run_stage(HandMade(), parts, Folder.of(folder))
     return folder
 
 

@@ -105,6 +105,7 @@ def test_wrong_sources_are_told_apart(tmp_path: Path, picture: Callable[..., byt
         (empty, "has no shards"),
         (bare, "demonstrations:"),
         (episodes_only, "curate shards write"),
+        (hand_made(tmp_path / "none", None), "has no shard, so"),
     ):
         with pytest.raises(InputError, match=says):
             opened(spec_of(place))

@@ -179,6 +179,13 @@ def test_flags_and_places_that_are_wrong(place: Path, tmp_path: Path) -> None:
     assert "is a folder" in failed(mix("show", tmp_path / "plan", "--html", tmp_path), InputError)
 
 
+def test_a_plan_does_not_replace_the_shards_it_is_made_of(place: Path, tmp_path: Path) -> None:
+    assert mix(written(place), "--out", tmp_path / "plan", "--materialise", "-j", 1).exit_code == 0
+    again = written(place, "again", sources=[{"name": "web", "run": str(tmp_path / "plan")}])
+    assert "own shards" in failed(mix(again, "--out", tmp_path / "plan", "-j", 1), ConfigError)
+    assert mix(again, "--out", tmp_path / "other", "-j", 1).exit_code == 0
+
+
 def test_help_needs_no_heavy_library() -> None:
     code = (
         "import sys; import pipelines.cli; print([m for m in ('numpy', 'pyarrow', 'torch', 'pydantic') if m in sys.modules])"
