@@ -38,7 +38,7 @@ class Sample:
         """KEY.json as it stands: the Episode, `images`, `turns` and `members`."""
         try:
             record = json.loads(self.json)
-        except ValueError:
+        except (ValueError, RecursionError):
             record = None
         if not isinstance(record, dict):
             raise IntegrityError(f"{self.shard}: {self.key}.json is not a JSON object")

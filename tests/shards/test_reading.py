@@ -11,7 +11,7 @@ from PIL import Image as Pillow
 from curate.errors import IntegrityError
 from curate.layout import Run
 from curate.schema import as_json
-from curate.shards import ShardReader, ShardSettings, read, read_member, write_shards
+from curate.shards import Sample, ShardReader, ShardSettings, read, read_member, write_shards
 from curate.shards.features import features
 from curate.shards.index import ShardIndex
 from curate.storage import Folder
@@ -143,3 +143,9 @@ def test_datasets_decodes_the_pictures(mixed_run: Run, tmp_path: Any) -> None:
     row, mine = loaded[0], next(read(mixed_run.root.uri))
     first = row[mine.suffixes[0]]
     assert first.size == Pillow.open(io.BytesIO(mine.images[0])).size
+
+
+@pytest.mark.parametrize("text", [b"[1]", b"{", b"[" * 100_000, b"\xff"])
+def test_json_that_is_no_record_is_named(text: bytes) -> None:
+    with pytest.raises(IntegrityError, match="part-00000.*00000001.json"):
+        _ = Sample("00000001", "part-00000.tar", text, (), ()).record

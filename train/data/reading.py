@@ -5,6 +5,7 @@ road to it (a network, a missing shard) is tried again and then stops the run: s
 order depend on the weather.
 """
 
+import io
 import os
 import time
 import zlib
@@ -15,6 +16,7 @@ from typing import Any
 from curate.errors import InputError, StorageError
 from curate.shards import Sample
 from curate.shards.plans import Place, Plan
+from curate.storage import Folder
 from train.data.records import Fault, Loaded
 
 OPEN_SHARDS = 128
@@ -30,7 +32,7 @@ class SampleReader:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._files: OrderedDict[int, int] = OrderedDict()  # shard -> descriptor, the last used ones
+        self._files: OrderedDict[int, io.FileIO] = OrderedDict()  # by shard, the last used ones
 
     def read(self, numbers: Sequence[int], pictures: bool = True) -> "list[Loaded | Fault]":
         """The samples in the order asked for, only their records without `pictures`. StorageError or InputError
@@ -74,7 +76,7 @@ class SampleReader:
         for at, span in enumerate(spans):
             folder = self._plan.shards[span.shard][0]
             if folder.is_local:
-                blocks[at] = os.pread(self._descriptor(span.shard), span.stop - span.start, span.start)
+                blocks[at] = self._local(span)
             else:
                 remote.setdefault(folder.uri, []).append(at)
         for ats in remote.values():
@@ -88,25 +90,26 @@ class SampleReader:
         starts, stops = [span.start for span in spans], [span.stop for span in spans]
         return patiently(lambda: folder.ranges(names, starts, stops), folder.uri)
 
-    def _descriptor(self, shard: int) -> int:
-        if shard in self._files:
-            self._files.move_to_end(shard)
-            return self._files[shard]
-        folder, name, _ = self._plan.shards[shard]
+    def _local(self, span: "Span") -> bytes:
+        descriptor = self._descriptor(span.shard)
         try:
-            self._files[shard] = os.open(folder.local(name), os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            raise InputError(f"{folder.uri}/{name} does not exist; bring the shards back, or build the plan again") from None
-        except OSError as error:
-            raise StorageError(f"{folder.uri}/{name} cannot be opened: {error.strerror}") from None
+            return os.pread(descriptor, span.stop - span.start, span.start)
+        except OSError as error:  # the disk, not the data: nothing is skipped for it
+            folder, name, _ = self._plan.shards[span.shard]
+            raise StorageError(f"{folder.uri}/{name} is not readable: {error.strerror}; run again when it is mended") from None
+
+    def _descriptor(self, shard: int) -> int:
+        if shard not in self._files:
+            self._files[shard] = _opened(*self._plan.shards[shard][:2])
+        self._files.move_to_end(shard)
         if len(self._files) > OPEN_SHARDS:
-            os.close(self._files.popitem(last=False)[1])
-        return self._files[shard]
+            self._files.popitem(last=False)[1].close()
+        return self._files[shard].fileno()
 
     def close(self) -> None:
         """Closes all shards."""
         while self._files:
-            os.close(self._files.popitem()[1])
+            self._files.popitem()[1].close()
 
     def __getstate__(self) -> dict[str, Any]:
         return {"_plan": self._plan, "_files": OrderedDict()}
@@ -120,6 +123,15 @@ class Span:
     def __init__(self, shard: int, places: Sequence[Place]) -> None:
         self.shard, self.places = shard, places
         self.start, self.stop = places[0].offset, places[-1].offset + places[-1].size
+
+
+def _opened(folder: Folder, name: str) -> io.FileIO:
+    try:
+        return folder.local(name).open("rb", buffering=0)
+    except FileNotFoundError:
+        raise InputError(f"{folder.uri}/{name} does not exist; bring the shards back, or build the plan again") from None
+    except OSError as error:
+        raise StorageError(f"{folder.uri}/{name} cannot be opened: {error.strerror}") from None
 
 
 def patiently(fetch: Callable[[], list[bytes]], where: str) -> list[bytes]:
