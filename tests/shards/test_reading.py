@@ -147,5 +147,5 @@ def test_datasets_decodes_the_pictures(mixed_run: Run, tmp_path: Any) -> None:
 
 @pytest.mark.parametrize("text", [b"[1]", b"{", b"[" * 100_000, b"\xff"])
 def test_json_that_is_no_record_is_named(text: bytes) -> None:
-    with pytest.raises(IntegrityError, match="part-00000.*00000001.json"):
+    with pytest.raises(IntegrityError, match=r"part-00000.*00000001\.json"):
         _ = Sample("00000001", "part-00000.tar", text, (), ()).record
