@@ -96,6 +96,7 @@ CASES = (
     ("flat", "sample", False),
     ("curriculum", "supervised_token", False),
     ("curriculum", "sample", True),
+    ("curriculum", "supervised_token", True),
 )
 
 

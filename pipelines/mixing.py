@@ -35,8 +35,8 @@ class Job:
             if source.prepared:
                 check_prepared(source, self.base)
         opened = {source.name: self._open(source) for source in self.spec.sources if not source.prepared}
-        for name, source in opened.items():
-            if _same(source.folder, self.plan / SHARDS):
+        for name, held in opened.items():
+            if _same(held.folder, self.plan / SHARDS):
                 raise ConfigError(
                     f"source {name!r} is the plan's own shards, which the plan would replace; give another --out"
                 )

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from curate.mixture.cells import Cells, Floats, Ints, Mask
+from curate.mixture.filling import Filling, filling, settle
 from curate.seeding import rng
 
 STAGE = "mix"
@@ -29,26 +30,31 @@ class Drawn:
 def draw(cells: Cells, cell_of: Ints, draws: Ints, units: Floats, seed: int, by_units: bool) -> Drawn:
     """`draws` [C] samples of each cell (cell_of, units: [S]).
 
-    With `by_units` a cell is filled until its units, draws times the mean, are reached as nearly as whole
-    samples allow; the number of draws may then differ. What a cell misses is made up for by the next one, which
-    shares most of its values. Cells whose draws are fixed keep their number.
+    With `by_units` cells are filled until their units, draws times the mean, are reached as nearly as whole samples
+    allow, so that the sums over every axis are met; the number of draws may then differ by a few. Cells whose draws
+    are fixed keep their number.
     """
     by_cell = np.argsort(cell_of, kind="stable")
     ends = np.cumsum(cells.samples)
-    pieces: list[Numbers] = []
-    taken, sums = np.zeros(len(cells), np.int64), np.zeros(len(cells), np.float64)
-    missed = 0.0
+    chosen: dict[int, Ints] = {}
+    fillings: list[Filling] = []
     for cell in np.flatnonzero(draws > 0).tolist():
         members = by_cell[ends[cell] - cells.samples[cell] : ends[cell]]
         dice = rng(seed, STAGE, cell_name(cells, cell))
-        wanted = float(draws[cell] * cells.units[cell]) + missed
-        if by_units and not cells.fixed[cell] and wanted > 0 and cells.units[cell] > 0:
-            chosen = _filled(members, wanted, int(cells.highest[cell]), units, dice)
-            missed = float(np.clip(wanted - units[chosen].sum(), -cells.units[cell], cells.units[cell]))
+        if by_units and not cells.fixed[cell] and cells.units[cell] > 0:
+            fillings.append(_filling(cells, cell, members, int(draws[cell]), units, dice))
         else:
-            chosen = sequence(members, int(draws[cell]), dice)
-        pieces.append(chosen.astype(np.uint32))
-        taken[cell], sums[cell] = len(chosen), units[chosen].sum()
+            chosen[cell] = sequence(members, int(draws[cell]), dice)
+    settle(fillings, cells)
+    chosen |= {each.cell: each.chosen for each in fillings}
+    return _drawn(chosen, units, len(cells))
+
+
+def _drawn(chosen: dict[int, Ints], units: Floats, cells: int) -> Drawn:
+    taken, sums = np.zeros(cells, np.int64), np.zeros(cells, np.float64)
+    for cell, samples in chosen.items():
+        taken[cell], sums[cell] = len(samples), units[samples].sum()
+    pieces = [chosen[cell].astype(np.uint32) for cell in sorted(chosen)]
     return Drawn(np.concatenate(pieces) if pieces else np.zeros(0, np.uint32), taken, sums)
 
 
@@ -64,15 +70,11 @@ def sequence(members: Ints, length: int, dice: np.random.Generator) -> Ints:
     return np.concatenate([members[dice.permutation(len(members))] for _ in range(rounds)])[:length]
 
 
-def _filled(members: Ints, wanted: float, limit: int, units: Floats, dice: np.random.Generator) -> Ints:
-    """As much of the sequence as comes nearest to `wanted` units."""
-    whole = float(units[members].sum())
-    length = min(limit, len(members) * (int(wanted / whole) + 1))
-    longest = sequence(members, length, dice)
-    reached = np.concatenate([[0.0], np.cumsum(units[longest])])
-    over = min(int(np.searchsorted(reached, wanted)), length)
-    nearer_below = over > 0 and wanted - reached[over - 1] < reached[over] - wanted
-    return longest[: over - 1 if nearer_below else over]
+def _filling(cells: Cells, cell: int, members: Ints, draws: int, units: Floats, dice: np.random.Generator) -> Filling:
+    wanted = draws * float(cells.units[cell])
+    rounds = int(wanted / float(units[members].sum())) + 2  # what is wanted ends in the round before the last at the latest
+    length = min(int(cells.highest[cell]), len(members) * rounds)
+    return filling(cell, sequence(members, length, dice), units, wanted)
 
 
 def ordered(drawn: Drawn, counts: Ints, seed: int) -> Numbers:
