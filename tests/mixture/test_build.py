@@ -16,7 +16,7 @@ from curate.layout import Run
 from curate.mixture.accounts import KEYS, contents, report_of
 from curate.mixture.build import check_shares, mixing, stale_shards
 from curate.mixture.tokens import Estimate
-from curate.shards.plans import Plan, PlanManifest
+from curate.shards.plans import Plan, PlanManifest, members_schema, samples_schema
 from curate.storage import Folder
 from tests.mixture.small_runs import planned, spec_of, varied_run
 
@@ -58,6 +58,8 @@ def test_a_plan_opens_and_its_places_hold_its_samples(runs: tuple[Run, Run], tmp
         place = plan.places(number)[0]
         data = folder.local(name).read_bytes()[place.offset : place.offset + place.size]
         assert data.startswith(b'{"id":"e')
+    assert plan.samples.schema.equals(samples_schema())
+    assert plan.members.schema.equals(members_schema())
     assert not any(str(tmp_path) in source.place for source in plan.manifest.sources)
 
 
