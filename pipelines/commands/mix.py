@@ -82,7 +82,7 @@ def build(
     Example:
 
         curate mix mix.yaml --out plans/first
-        curate mix mix.yaml --out plans/control --set order=flat
+        curate mix build mix.yaml --out plans/control --set order=flat
     """
     from curate.mixture.build import check_shares, stale_shards
     from pipelines.mixing import Job
