@@ -88,7 +88,10 @@ class SampleReader:
         folder = self._plan.shards[spans[0].shard][0]
         names = [self._plan.shards[span.shard][1] for span in spans]
         starts, stops = [span.start for span in spans], [span.stop for span in spans]
-        return patiently(lambda: folder.ranges(names, starts, stops), folder.uri)
+        found = patiently(lambda: folder.ranges(names, starts, stops), folder.uri)
+        if any(len(block) > span.stop - span.start for block, span in zip(found, spans, strict=True)):
+            raise StorageError(f"{folder.uri} sends whole shards where a part was asked for; serve them with byte ranges")
+        return found
 
     def _local(self, span: "Span") -> bytes:
         descriptor = self._descriptor(span.shard)

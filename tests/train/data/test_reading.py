@@ -93,10 +93,11 @@ def test_an_object_store_gives_the_same(make_plan: MakePlan) -> None:
 
 
 class Ranges(http.server.SimpleHTTPRequestHandler):
-    """A file server that honours Range, fails the first `failures` requests, and counts what it sends."""
+    """A file server that honours Range (unless told not to), fails the first `failures` requests, and counts what it sends."""
 
     failures = 0
     sent = 0
+    honours = True
 
     def do_GET(self) -> None:
         cls = type(self)
@@ -104,7 +105,7 @@ class Ranges(http.server.SimpleHTTPRequestHandler):
             cls.failures -= 1
             self.send_error(503)
             return
-        wanted = self.headers.get("Range")
+        wanted = self.headers.get("Range") if cls.honours else None
         data = Path(self.translate_path(self.path)).read_bytes()
         first, _, last = (wanted or f"bytes=0-{len(data) - 1}").removeprefix("bytes=").partition("-")
         piece = data[int(first) : int(last) + 1]
@@ -148,6 +149,12 @@ def test_a_server_that_stumbles_is_asked_again(served: tuple[Made, Plan], monkey
     with pytest.raises(StorageError, match="run again"):
         SampleReader(plan).read([1])
     Ranges.failures = 0
+
+
+def test_a_server_without_ranges_is_told_apart_from_damage(served: tuple[Made, Plan], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Ranges, "honours", False)
+    with pytest.raises(StorageError, match="byte ranges"):
+        SampleReader(served[1]).read([7])
 
 
 def pictures_of(plan: Plan) -> dict[str, tuple[bytes, ...]]:
