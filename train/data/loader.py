@@ -22,17 +22,21 @@ from curate.errors import ConfigError, QualityError
 from curate.settings import Settings
 from curate.shards.plans import Plan
 from curate.storage import hash_json
+from train.data.handover import Slots
 from train.data.lengths import Lengths
 from train.data.reading import check_shards
 from train.data.records import Assemble, Fault
 from train.data.state import LoaderState
-from train.data.steps import Cursor, Episodes, RowLimits, Rows, Step, chunks, dealt, steps
-from train.data.work import Work, alive, opened, start_worker
+from train.data.steps import Cursor, RowLimits, Rows, Step, chunks, dealt, steps
+from train.data.work import Task, Work, alive, opened, start_worker
 
 if TYPE_CHECKING:
     from torch.utils.data import DataLoader
 
 log = logging.getLogger("shotcraft.loader")
+
+SPARE_SLOTS = 4
+"""Batches that the caller may hold on to before new ones go the slower way."""
 
 GRACE = 1000
 """Samples that are counted at least before the share of faults is judged."""
@@ -141,30 +145,35 @@ class Loader:
 
     def __iter__(self) -> Iterator[list[Any]]:
         self.close()
-        ahead: deque[tuple[Step, list[list[Episodes]]]] = deque()
-        self._running = iter(self._loader(self._tasks(ahead)))
+        workers = self.settings.workers
+        slots = Slots(workers * self.settings.prefetch + SPARE_SLOTS) if workers else None
+        ahead: deque[tuple[Step, list[Task]]] = deque()
+        self._running = iter(self._loader(self._tasks(ahead, slots), slots))
         made = alive(self._running)
         try:
             for first in made:
                 step, tasks = ahead.popleft()
-                batches = [opened(batch) for batch in itertools.chain([first], itertools.islice(made, len(tasks) - 1))]
+                batches = [first, *itertools.islice(made, len(tasks) - 1)]
+                contents = [opened(batch, slots) for batch in batches]
                 faults = [fault for batch in batches for fault in batch.faults]
-                self._advance(step, faults, samples=sum(len(row) for task in tasks for row in task))
-                yield [batch.content for batch in batches]
+                self._advance(step, faults, samples=sum(len(row) for task in tasks for row in task.rows))
+                yield contents
         finally:
             self.close()
 
-    def _tasks(self, ahead: "deque[tuple[Step, list[list[Episodes]]]]") -> Iterator[list[Episodes]]:
+    def _tasks(self, ahead: "deque[tuple[Step, list[Task]]]", slots: Slots | None) -> Iterator[Task]:
         """This rank's micro-batches one after another; `ahead` hears which step they belong to."""
         at = self._state
         start = Cursor(at.epoch, at.window, at.row)
         for step in steps(self._rows, self.settings.batch, start, at.step, self.settings.epochs):
             weights = [self._rows.images_of(row) for row in step.rows]
-            tasks = chunks(dealt(step.rows, self._world, weights)[self._rank], self.settings.micro_batch)
+            mine = chunks(dealt(step.rows, self._world, weights)[self._rank], self.settings.micro_batch)
+            tasks = [Task(rows) for rows in mine]
             ahead.append((step, tasks))
-            yield from tasks
+            for task in tasks:
+                yield replace(task, slot=slots.take()) if slots else task
 
-    def _loader(self, tasks: Iterable[list[Episodes]]) -> "DataLoader[Any]":
+    def _loader(self, tasks: Iterable[Task], slots: Slots | None) -> "DataLoader[Any]":
         from torch.utils.data import DataLoader
 
         workers = self.settings.workers
@@ -175,7 +184,7 @@ class Loader:
                 "multiprocessing_context": "fork",
                 "worker_init_fn": start_worker,
             }
-        work: Any = Work(self._plan, self._assemble)
+        work: Any = Work(self._plan, self._assemble, slots)
         return DataLoader(work, batch_size=None, sampler=tasks, num_workers=workers, **more)
 
     def _advance(self, step: Step, faults: Sequence[Fault], samples: int) -> None:

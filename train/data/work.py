@@ -8,41 +8,54 @@ from typing import Any
 
 from curate.errors import MemoryLimitError, ShotcraftError
 from curate.shards.plans import Plan
+from train.data.handover import Parcel, Slots
 from train.data.reading import SampleReader
 from train.data.records import Assemble, Fault, Row
 from train.data.steps import Episodes
 
 
 @dataclass(frozen=True)
+class Task:
+    """One micro-batch to be made, and the slot that it may be handed over in; -1 for none."""
+
+    rows: list[Episodes]
+    slot: int = -1
+
+
+@dataclass(frozen=True)
 class Made:
     """What a worker made of one micro-batch."""
 
-    content: Any
+    content: Any  # a Parcel when it lies in the slot
     faults: tuple[Fault, ...] = ()
     error: ShotcraftError | None = None
+    slot: int = -1
 
 
 class Work:
-    """What a worker does with a task: read, then assemble."""
+    """What a worker does with a task: read, assemble, hand over."""
 
-    def __init__(self, plan: Plan, assemble: Assemble) -> None:
-        self._plan, self._assemble = plan, assemble
+    def __init__(self, plan: Plan, assemble: Assemble, slots: Slots | None = None) -> None:
+        self._plan, self._assemble, self._slots = plan, assemble, slots
         self._reader: SampleReader | None = None
 
-    def __getitem__(self, task: list[Episodes]) -> Made:
+    def __getitem__(self, task: Task) -> Made:
         try:
-            rows = self._read(task)
+            rows = self._read(task.rows)
             content = self._assemble(rows)
         except ShotcraftError as error:  # crosses to the training process as itself, without a worker's traceback
-            return Made(None, error=error)
+            return Made(None, error=error, slot=task.slot)
         found = [episode for row in rows for episode in row if isinstance(episode, Fault)]
-        return Made(content, (*found, *getattr(content, "faults", ())))
+        faults = (*found, *getattr(content, "faults", ()))
+        if self._slots is not None and task.slot >= 0:
+            content = self._slots.pack(content, task.slot)
+        return Made(content, faults, slot=task.slot)
 
-    def _read(self, task: list[Episodes]) -> list[Row]:
+    def _read(self, asked: list[Episodes]) -> list[Row]:
         if self._reader is None:  # opened where it is used: a forked process must not share connections
             self._reader = SampleReader(self._plan.reopened())
-        read = iter(self._reader.read([number for row in task for number in row]))
-        return [tuple(itertools.islice(read, len(row))) for row in task]
+        read = iter(self._reader.read([number for row in asked for number in row]))
+        return [tuple(itertools.islice(read, len(row))) for row in asked]
 
 
 def alive(running: Iterator[Made]) -> Iterator[Made]:
@@ -57,11 +70,15 @@ def alive(running: Iterator[Made]) -> Iterator[Made]:
         ) from error
 
 
-def opened(made: Made) -> Made:
-    """What was made; raises what went wrong instead."""
+def opened(made: Made, slots: Slots | None) -> Any:
+    """The content, out of its slot; raises what went wrong instead."""
     if made.error is not None:
         raise made.error
-    return made
+    if slots is not None and isinstance(made.content, Parcel):
+        return slots.unpack(made.content)
+    if slots is not None and made.slot >= 0:
+        slots.give_back(made.slot)
+    return made.content
 
 
 def start_worker(_: int) -> None:
