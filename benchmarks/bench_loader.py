@@ -8,6 +8,7 @@ round counts. The first epoch includes the start of the workers; the repeated on
 """
 
 import argparse
+import importlib
 import json
 import os
 import subprocess
@@ -23,6 +24,12 @@ from common import say_machine
 from loader_data import Data, prepare
 from loader_rivals import BATCH, CONTENDERS, DECODERS, WORKERS, convert
 
+NEEDED = {
+    "shotcraft": ("train.data.loader", "train.data.pictures", "pyarrow"),
+    "webdataset": ("webdataset",),
+    "litdata": ("litdata",),
+    "mosaicml-streaming": ("streaming",),
+}
 NEEDS = {"webdataset": "webdataset", "litdata": "litdata", "mosaicml-streaming": "streaming"}
 OURS = "shotcraft"
 
@@ -34,6 +41,8 @@ def child(name: str, data: Data, kind: str, decoder: str) -> Figures:
     import torch
 
     torch.set_num_threads(1)
+    for module in (*NEEDED[name], "torchvision.io", "PIL.JpegImagePlugin"):
+        importlib.import_module(module)  # nobody's imports are timed
     began = time.perf_counter()
     epochs = CONTENDERS[name](data, kind, decoder)
     figures = {"first": time.perf_counter() - began}

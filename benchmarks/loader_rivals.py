@@ -128,11 +128,10 @@ class Assemble:
     def __call__(self, rows: list[Any]) -> torch.Tensor:
         images = [image for row in rows for loaded in row for image in loaded.sample.images]
         if self._decoder != "own":
-            return joined([DECODERS[self._decoder](image)[None] for image in images])
+            return torch.stack([DECODERS[self._decoder](image) for image in images])
         from train.data.pictures import pixels
 
-        storage = torch.UntypedStorage._new_shared(len(images) * SIDE * SIDE * 3, device="cpu")
-        block = torch.empty(0, dtype=torch.uint8).set_(storage).view(len(images), SIDE, SIDE, 3)
+        block = torch.empty((len(images), SIDE, SIDE, 3), dtype=torch.uint8)
         planes = block.permute(0, 3, 1, 2)
         for place, image in zip(planes, images, strict=True):
             place.copy_(pixels(image))
