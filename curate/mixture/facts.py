@@ -66,7 +66,7 @@ def _check_shot(shot: Any) -> None:
     for name, kind in (("role", str), ("question", str), ("answer", str), ("images", list)):
         _want(shot[name], kind, name)
     similarity = shot["similarity"]
-    if similarity is not None and not (_number(similarity) and math.isfinite(similarity)):
+    if similarity is not None and not (_number(similarity) and abs(similarity) < MOST):  # fits a float32, also in sums
         raise ValueError("similarity is not a number")
     for image in shot["images"]:
         _want(image, dict, "an image")

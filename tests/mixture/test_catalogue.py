@@ -59,6 +59,7 @@ def test_what_cannot_be_used_is_rejected_with_its_reason(tmp_path: Path) -> None
         "fields": [("json", b"{}"), PICTURE],
         "types": [("json", as_member(record(concept=3))), PICTURE],
         "nan": [("json", as_member(record(query={**record()["query"], "similarity": float("nan")}))), PICTURE],
+        "huge": [("json", as_member(record(demonstrations=[{**record()["query"], "similarity": 1.7e308}] * 2))), PICTURE],
         "size": [("json", as_member(record(query={**record()["query"], "images": [{**image, "width": True}]}))), PICTURE],
         "surrogate": [("json", b'{"task": "\\ud800"}'), PICTURE],
         "names": [("json", as_member(record(members=["0.jpg"]))), PICTURE],
@@ -69,8 +70,8 @@ def test_what_cannot_be_used_is_rejected_with_its_reason(tmp_path: Path) -> None
     sources = opened(spec_of(folder))
     (place,) = scan(sources, Estimate(), Folder.of(tmp_path / "catalogue"))
     manifest = StageManifest.load(place)
-    assert manifest.counts == {"in": 12, "out": 1, "dropped": 0, "rejected": 11}
-    assert manifest.rejected == {"member_mismatch": 2, "no_json": 1, "not_an_episode": 5, "not_json": 3}
+    assert manifest.counts == {"in": 13, "out": 1, "dropped": 0, "rejected": 12}
+    assert manifest.rejected == {"member_mismatch": 2, "no_json": 1, "not_an_episode": 6, "not_json": 3}
     assert [row["key"] for table in read_stage(place) for row in table.to_pylist()] == ["good"]
 
 
