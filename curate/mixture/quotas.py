@@ -115,7 +115,7 @@ def demands(
     asked += [Demand(axis, (), normalised(axis, shares)) for axis, shares in (scheduled or {}).items()]
     asked += _replay(asked, replay)
     if weights and not any(demand.axis == "source" and not demand.within for demand in asked):
-        asked += _sources(cells, weights, replay is not None, temperature)
+        asked += _sources(cells, weights, replay, temperature)
     _check(cells, asked)
     return asked
 
@@ -185,17 +185,29 @@ def _replay(asked: Sequence[Demand], replay: float | Literal["full"] | None) -> 
     return [mine]
 
 
-def _sources(cells: Cells, weights: Mapping[str, float | None], apart: bool, temperature: float) -> list[Demand]:
-    """Demands on `source`; with a replay share (`apart`), replay sources are weighed among themselves."""
-    replayed = set(units_by_value(cells, "source", (("replay", "yes"),))) if apart else set()
-    parts: list[tuple[Within, set[str]]] = [((("replay", "no"),) if apart else (), set(weights) - replayed)]
-    if apart:
-        parts.append(((("replay", "yes"),), replayed))
+def _sources(
+    cells: Cells, weights: Mapping[str, float | None], replay: float | Literal["full"] | None, temperature: float
+) -> list[Demand]:
+    """Demands on `source`; with a replay share, replay sources are weighed among themselves.
+
+    What is drawn in full cannot be tempered, so only weights that somebody gave make a demand on a full replay.
+    """
+    if replay is None:
+        return _among(cells, weights, (), temperature)
+    replayed = set(units_by_value(cells, "source", (("replay", "yes"),)))
+    rest = {name: weight for name, weight in weights.items() if name not in replayed}
+    again = {name: weight for name, weight in weights.items() if name in replayed}
     return [
-        Demand("source", within, _weighed(cells, {name: weights.get(name) for name in sorted(names)}, within, temperature))
-        for within, names in parts
-        if len(names) > 1 and (temperature != 1 or any(weights.get(name) is not None for name in names))
+        *_among(cells, rest, (("replay", "no"),), temperature),
+        *_among(cells, again, (("replay", "yes"),), 1.0 if replay == "full" else temperature),
     ]
+
+
+def _among(cells: Cells, weights: Mapping[str, float | None], within: Within, temperature: float) -> list[Demand]:
+    """The demand on the sources in a part; none where weights and temperature leave them as they are."""
+    if len(weights) < 2 or (temperature == 1 and all(weight is None for weight in weights.values())):
+        return []
+    return [Demand("source", within, _weighed(cells, dict(sorted(weights.items())), within, temperature))]
 
 
 def _weighed(cells: Cells, weights: Mapping[str, float | None], within: Within, temperature: float) -> dict[str, float]:

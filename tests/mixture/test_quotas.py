@@ -84,6 +84,14 @@ def test_sources_without_any_weight_are_tempered():
     assert shares["web"] / shares["emoji"] == pytest.approx(3)
 
 
+def test_a_full_replay_is_not_tempered():
+    cells = cells_of(("source", "replay"), [("web", "no", 100), ("llava", "yes", 90), ("vqa", "yes", 10)], full_replay=True)
+    weights = dict.fromkeys(("web", "llava", "vqa"))
+    assert demands(cells, weights=weights, replay="full", temperature=2) == []
+    (share,) = (d.shares for d in demands(cells, weights=weights, replay=0.2, temperature=2) if d.axis == "source")
+    assert share["llava"] / share["vqa"] == pytest.approx(3)
+
+
 def test_a_quota_on_sources_stands_above_their_weights():
     assert asked("{axis: source, shares: {web: 1, emoji: 1}}", weights={"web": 9.0, "emoji": 1.0})["source", ()]["web"] == 0.5
 
