@@ -117,9 +117,9 @@ def _whole(problem: Problem, units: Floats, size: float, downwards: bool) -> Int
     cells = problem.cells
     real = np.divide(units, cells.units, out=np.zeros_like(units), where=cells.units > 0)
     real *= size / max(units.sum(), 1e-300)
+    real = np.clip(real, cells.lowest, cells.highest)  # fixed draws of no units count too
     number = size if (cells.units == 1).all() else float(real.sum())
     total = int(np.floor(number + 1e-6) if downwards else np.round(number + 1e-9))
-    real = np.clip(real, cells.lowest, cells.highest)
     return rounded(real, cells.lowest, cells.highest, problem.codes, cells.units, total)
 
 

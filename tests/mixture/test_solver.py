@@ -177,6 +177,17 @@ def test_shares_are_shares_of_the_unit():
     assert mix.size == 4000
 
 
+def test_a_full_replay_without_units_takes_nothing_from_the_rest():
+    cells = cells_of(
+        ("format", "replay"), [("caption", "no", 90), ("open_qa", "no", 90), ("text", "yes", 30)], full_replay=True
+    )
+    units = np.where(cells.having("replay", "yes"), 0.0, np.where(cells.having("format", "caption"), 10.0, 20.0))
+    tokens = type(cells)(cells.axes, cells.values, cells.samples, units, cells.limits, cells.exact)
+    mix = solve(tokens, [Demand("format", (("replay", "no"),), {"caption": 0.5, "open_qa": 0.5})], 1000)
+    assert dict(zip(cells.axes["format"].tolist(), mix.draws.tolist(), strict=True)) == {0: 50, 1: 25, 2: 30}
+    assert mix.size == 1000
+
+
 def test_a_surplus_is_spread_in_proportion_and_does_not_fall_on_one_value():
     cells = cells_of(("concept",), [("rare", 5)] + [(f"c{i}", 500) for i in range(9)])
     mix = mixed(cells, [{"axis": "concept", "shares": "uniform"}], 1000)
