@@ -57,7 +57,7 @@ def account(
         "notes": list(made.notes),
         "curriculum": _curriculum(spec, made.arrangement),
         "marginals": {axis: _marginal(codes, names, counts, units) for axis, (codes, names) in axes.items()},
-        "bands": {axis: [_round(edge) for edge in edges] for axis, edges in made.edges.items()},
+        "bands": {axis: list(edges) for axis, edges in made.edges.items()},  # unrounded: samples may lie on an edge
         "values": {axis: int((np.bincount(codes, counts) > 0).sum()) for axis, (codes, _) in axes.items()},
         "sources": _sources(*axes["source"], counts, sources, rejected),
     }

@@ -55,6 +55,16 @@ def test_bands_are_cut_alike_in_both(run: Run, tmp_path: Path) -> None:
     assert [share.b for share in found.shares if (share.axis, share.value) == ("coherence", "high")] == [100]
 
 
+@pytest.mark.parametrize("bands", range(2, 10))
+def test_bands_are_cut_where_the_report_cuts_them(run: Run, tmp_path: Path, bands: int) -> None:
+    """Edges lie on samples, so the least rounding of an edge would move them to another band."""
+    plan = planned(spec_of(run, bands=bands), tmp_path)
+    for axis in ("coherence", "hardness"):
+        shares = {share.value: share.a for share in diff(plan, plan).shares if share.axis == axis}
+        said = plan.manifest.report["marginals"][axis]
+        assert shares == pytest.approx({value: row["share"] for value, row in said.items()}, abs=1e-4)
+
+
 def test_a_sample_is_told_by_its_content_not_its_place(run: Run, tmp_path: Path) -> None:
     one, other = planned(spec_of(run), tmp_path / "a"), planned(spec_of(run, size=20), tmp_path / "b")
     first, second = (
