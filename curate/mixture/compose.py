@@ -8,7 +8,7 @@ import numpy as np
 
 from curate.errors import InputError
 from curate.mixture.axes import Edges, band_edges, coded, grouped
-from curate.mixture.cells import Cells, Floats, Ints
+from curate.mixture.cells import Cells, Floats, Ints, Within, sums_by
 from curate.mixture.curriculum import Arrangement, arrange, averages
 from curate.mixture.draw import Drawn, Numbers, draw, ordered
 from curate.mixture.quotas import Demand, asked_axes, demands
@@ -131,12 +131,18 @@ def _means(drawn: Drawn, cells: Cells) -> Floats:
 def realised(mix: Mix, cells: Cells, draws: Ints, tolerance: float) -> list[ShareRow]:
     """The rows with shares by the units that were drawn, where the solver knew each cell's mean only."""
     units = draws * cells.units
-    return [_row(row, cells, units, tolerance) for row in mix.rows]
+    parts = dict.fromkeys((row.axis, row.within) for row in mix.rows)
+    shares = {part: _shares(cells, units, *part) for part in parts}
+    return [_row(row, shares[row.axis, row.within].get(row.value, 0.0), tolerance) for row in mix.rows]
 
 
-def _row(row: ShareRow, cells: Cells, units: Floats, tolerance: float) -> ShareRow:
-    inside = cells.inside(row.within)
-    total = float(units[inside].sum())
-    share = float(units[inside & cells.having(row.axis, row.value)].sum()) / total if total > 0 else 0.0
+def _shares(cells: Cells, units: Floats, axis: str, within: Within) -> dict[str, float]:
+    """value -> share of the units [C] inside `within`."""
+    inside = cells.inside(within)
+    held = sums_by(cells.axes[axis][inside], units[inside], len(cells.values[axis]))
+    return dict(zip(cells.values[axis], (held / max(float(held.sum()), 1e-300)).tolist(), strict=True))
+
+
+def _row(row: ShareRow, share: float, tolerance: float) -> ShareRow:
     off = abs(share - row.requested) * 100 > tolerance + 1e-9
     return replace(row, realised=share, reason=(row.reason or WHOLE_SAMPLES) if off else "")
