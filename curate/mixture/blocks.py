@@ -22,14 +22,14 @@ GOLDEN = (5**0.5 - 1) / 2
 
 @dataclass(frozen=True)
 class Target:
-    """Shares that the values of one scheduled axis shall have in each block, of all draws or of a part of them."""
+    """Shares that the values of one scheduled axis shall have in each block, of all units or of those of a part."""
 
     codes: Ints  # [K] value of each kind, -1 for kinds outside the part
-    shares: Floats  # [B, V] of the part's draws
+    shares: Floats  # [B, V] of the part's units
 
 
-def fitted(totals: Floats, sizes: Ints, targets: Sequence[Target]) -> Floats:
-    """[B, K] draws of each kind in each block, real-valued: margins `totals` [K] and `sizes` [B], near the targets."""
+def fitted(totals: Floats, sizes: Floats, targets: Sequence[Target]) -> Floats:
+    """[B, K] units of each kind in each block, real-valued: margins `totals` [K] and `sizes` [B], near the targets."""
     real = np.outer(sizes, totals) / max(totals.sum(), 1e-300)
     for _ in range(ROUNDS if targets else 0):
         before = real

@@ -17,6 +17,8 @@ from curate.settings import Settings
 
 DRAWS_PER_BLOCK, MOST_BLOCKS = 512, 64
 """What `blocks: auto` means."""
+FAINT = 1e-3
+"""Part of a mean sample that one without units counts for."""
 
 
 class Schedule(Settings):
@@ -25,7 +27,7 @@ class Schedule(Settings):
     axis: str
     kind: Kind = "linear"
     path: tuple[str, ...] = ()
-    """Values in the order in which they come; the width of each follows its share of the draws."""
+    """Values in the order in which they come; the width of each follows its share of the units."""
     points: dict[float, dict[str, NonNegativeFloat]] = Field(default={})
     """progress 0..1 -> weights of the values there; between the points step, linear or cosine."""
     within: dict[str, str] = Field(default={})
@@ -91,7 +93,7 @@ class Track:
 
     axis: str
     values: list[str]  # [V]
-    target: Floats  # [B, V] what the schedule asks of the draws at hand
+    target: Floats  # [B, V] what the schedule asks for
     realised: Floats  # [B, V]
 
 
@@ -118,31 +120,45 @@ def averages(schedules: Sequence[Schedule]) -> dict[str, dict[str, float]]:
 def arrange(cells: Cells, draws: Ints, curriculum: Curriculum | None) -> Arrangement:
     """`draws` [C] over blocks as `curriculum` asks; None is the flat control: the same draws in one block.
 
-    Blocks are equal in draws (to within one). Nothing is lost or added: counts sum to `draws`. ConfigError for an
-    axis that the cells do not have, or a misspelt value on a path.
+    Blocks are equal in units, as nearly as whole draws can be: shares are shares of units, so their time average is the
+    plan's share only if time is. Nothing is lost or added: counts sum to `draws`. ConfigError for an axis that the
+    cells do not have, or a misspelt value on a path.
     """
     curriculum = curriculum or Curriculum(blocks=1)
-    ends = _ends(int(draws.sum()), curriculum.blocks)
-    courses = _courses(cells, draws, curriculum.schedules, ends)
+    edges, amounts = _edges(int(draws.sum()), curriculum.blocks), _amounts(cells, draws)
+    courses = _courses(cells, amounts, curriculum.schedules, edges)
     member, first = _kinds([course.codes for course in courses], len(cells))
-    targets = [Target(course.codes[first], course.shares) for course in courses]
-    totals = sums_by(member, draws, len(first))
-    real = fitted(totals, _sizes(ends), targets)
-    table = whole_table(real, totals, _sizes(ends), [target.codes for target in targets])
+    targets = [Target(course.codes[first], course.target) for course in courses]
+    totals, held = sums_by(member, draws, len(first)), sums_by(member, amounts, len(first))
+    sizes = np.diff(edges) * held.sum()
+    real = fitted(held, sizes, targets)
+    real *= (sizes / np.maximum(real.sum(axis=1), 1e-300))[:, None]
+    real *= np.divide(totals, held, out=np.zeros_like(held), where=held > 0)  # from units to draws
+    ends = _ends(real)
+    table = whole_table(real, totals, np.diff(ends, prepend=0), [target.codes for target in targets])
     counts = dealt(draws, member, table)
     tracks = [course.track(counts * cells.units) for course in courses]
     worst = max((float(np.abs(track.realised - track.target).max(initial=0)) for track in tracks), default=0.0)
     return Arrangement(counts, ends, tracks, 100 * worst)
 
 
-def _ends(total: int, blocks: int | Literal["auto"]) -> Ints:
-    """[B] ends of blocks that are equal to within one draw; no block is empty unless the plan is."""
+def _edges(total: int, blocks: int | Literal["auto"]) -> Floats:
+    """[B+1] progress at which blocks begin and end: as equal as whole draws can be, none empty unless the plan is."""
     number = int(np.clip(total // DRAWS_PER_BLOCK, 1, MOST_BLOCKS)) if blocks == "auto" else min(blocks, max(total, 1))
-    return (np.arange(1, number + 1, dtype=np.int64) * total) // number
+    return (np.arange(number + 1, dtype=np.int64) * total // number) / max(total, 1)
 
 
-def _sizes(ends: Ints) -> Ints:
-    return np.diff(ends, prepend=0)
+def _amounts(cells: Cells, draws: Ints) -> Floats:
+    """[C] units of the draws; a sample of no units counts a little, so that those too are spread over the blocks."""
+    mean = float((draws * cells.units).sum()) / max(int(draws.sum()), 1)
+    return np.maximum(cells.units, (mean or 1.0) * FAINT) * draws.astype(np.float64)
+
+
+def _ends(real: Floats) -> Ints:
+    """[B] where each block ends, in whole draws, from draws [B, K]; no block is empty unless the plan is."""
+    reached = np.round(np.cumsum(real.sum(axis=1)) + 1e-6).astype(np.int64)
+    least = np.minimum(np.arange(1, len(real) + 1), reached[-1])
+    return np.clip(reached, least, reached[-1] - least[-1] + least)
 
 
 def _kinds(codes: Sequence[Ints], cells: int) -> tuple[Ints, Ints]:
@@ -159,8 +175,7 @@ class _Course:
     axis: str
     values: list[str]  # [V]
     codes: Ints  # [C] value of each cell, -1 outside the schedule's part
-    shares: Floats  # [B, V] of the draws in the part
-    target: Floats  # [B, V] of the units in the part
+    target: Floats  # [B, V] shares of the units in the part
 
     def track(self, units: Floats) -> Track:
         """Target and realised shares, from units [B, C]; a block without any of the part is as its target."""
@@ -170,51 +185,42 @@ class _Course:
         return Track(self.axis, self.values, self.target, realised)
 
 
-def _courses(cells: Cells, draws: Ints, schedules: Sequence[Schedule], ends: Ints) -> list[_Course]:
+def _courses(cells: Cells, amounts: Floats, schedules: Sequence[Schedule], edges: Floats) -> list[_Course]:
     """Schedules of the whole plan go by its progress; those of a part by the part's, which the former decide."""
-    total = max(int(draws.sum()), 1)
-    edges = np.concatenate([[0], ends]) / total
-    courses = {s.axis: _course(cells, draws, s, edges) for s in schedules if not s.within}
+    courses = {s.axis: _course(cells, amounts, s, edges) for s in schedules if not s.within}
     outer = list(courses.values())
     for schedule in schedules:
         if schedule.within:
             inside = cells.inside(tuple(schedule.within.items()))
-            pace = _pace(draws, inside, outer, ends)
-            courses[schedule.axis] = _course(cells, np.where(inside, draws, 0), schedule, pace, inside)
+            pace = _pace(amounts, inside, outer, edges)
+            courses[schedule.axis] = _course(cells, np.where(inside, amounts, 0), schedule, pace, inside)
     return [courses[schedule.axis] for schedule in schedules]
 
 
-def _pace(draws: Ints, inside: Mask, outer: Sequence[_Course], ends: Ints) -> Floats:
-    """[B+1] how much of a part's draws lie before each block edge, 0..1, when only the outer schedules act."""
-    member, first = _kinds([*(course.codes for course in outer), inside.astype(np.int64)], len(draws))
-    targets = [Target(course.codes[first], course.shares) for course in outer]
-    table = fitted(sums_by(member, draws, len(first)), _sizes(ends), targets)
+def _pace(amounts: Floats, inside: Mask, outer: Sequence[_Course], edges: Floats) -> Floats:
+    """[B+1] how much of a part's units lie before each block edge, 0..1, when only the outer schedules act."""
+    member, first = _kinds([*(course.codes for course in outer), inside.astype(np.int64)], len(amounts))
+    targets = [Target(course.codes[first], course.target) for course in outer]
+    table = fitted(sums_by(member, amounts, len(first)), np.diff(edges) * amounts.sum(), targets)
     passed = np.concatenate([[0.0], np.cumsum(table[:, inside[first]].sum(axis=1))])
     return passed / max(float(passed[-1]), 1e-300)
 
 
-def _course(cells: Cells, draws: Ints, schedule: Schedule, edges: Floats, inside: Mask | None = None) -> _Course:
+def _course(cells: Cells, amounts: Floats, schedule: Schedule, edges: Floats, inside: Mask | None = None) -> _Course:
     cells.require(schedule.axis)
     names, axis = cells.values[schedule.axis], cells.axes[schedule.axis]
     listed = _listed(schedule, names)
-    drawn = sums_by(axis, draws, len(names))
+    drawn = sums_by(axis, amounts, len(names))
     values = list(dict.fromkeys([*listed, *(name for name, n in zip(names, drawn, strict=True) if n > 0)]))
     number = {value: i for i, value in enumerate(values)}
     codes = np.array([number.get(name, -1) for name in names], dtype=np.int64)[axis]
     codes = np.where(inside, codes, -1) if inside is not None else codes
-    held = _held(codes, draws, len(values))
-    units = np.divide(_held(codes, draws * cells.units, len(values)), held, out=np.ones(len(values)), where=held > 0)
     if schedule.path:
-        shares = _path_shares(schedule, held / max(held.sum(), 1), edges)
-        return _Course(schedule.axis, values, codes, shares, _normal(shares * units))
+        held = sums_by(codes[codes >= 0], amounts[codes >= 0], len(values))
+        return _Course(schedule.axis, values, codes, _path_shares(schedule, held / max(held.sum(), 1e-300), edges))
     target = np.zeros((len(edges) - 1, len(values)))
     target[:, : len(listed)] = points_over(schedule.kind, schedule.points, edges)[1]
-    drawn_shares = np.divide(target, units, out=np.zeros_like(target), where=units > 0)
-    return _Course(schedule.axis, values, codes, _normal(drawn_shares), target)
-
-
-def _held(codes: Ints, amounts: Floats | Ints, values: int) -> Floats:
-    return sums_by(codes[codes >= 0], amounts[codes >= 0], values)
+    return _Course(schedule.axis, values, codes, target)
 
 
 def _listed(schedule: Schedule, names: Sequence[str]) -> list[str]:

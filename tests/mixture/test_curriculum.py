@@ -160,6 +160,18 @@ def test_targets_are_shares_of_units_when_units_differ():
 
 
 @pytest.mark.filterwarnings("error")
+def test_points_are_followed_where_samples_of_one_value_are_twenty_times_as_long():
+    cells = cells_of(("format",), [("caption", 40_000), ("open_qa", 2_000), ("text", 400)])
+    cells = type(cells)(cells.axes, cells.values, cells.samples, np.array([5.0, 100.0, 0.0]), cells.limits, None)
+    course = "{axis: format, points: {0: {caption: 10, open_qa: 90}, 1: {caption: 90, open_qa: 10}}}"
+    arranged = arrange(cells, np.array([20_000, 1_000, 40]), curriculum(course, blocks=10))
+    assert arranged.worst < 1
+    assert (arranged.counts[:, 2] >= 1).all()  # what has no units is spread out too
+    units = (arranged.counts * cells.units).sum(axis=1)
+    assert units.max() - units.min() <= 200
+    assert arranged.counts.sum(axis=0).tolist() == [20_000, 1_000, 40]
+
+
 def test_no_draws_and_values_without_units_are_laid_out_without_a_warning():
     base = cells_of(("source", "shots"), [("web", 0, 40), ("emoji", 1, 40)])
     plan = curriculum("{axis: source, points: {0: {web: 1}, 1: {emoji: 1}}}", "{axis: shots, path: [0, 1]}", blocks=4)
