@@ -1,8 +1,9 @@
 """Stored image bytes as pixels for a processor, the quickest way that gives exactly the pixels of `open_rgb`.
 
 JPEGs, most of what the web holds, are decoded by torchvision: on one core in half the time, straight into a
-tensor, rotated as EXIF says. Everything else (alpha, palettes, 16 bits) and every JPEG that torchvision
-refuses goes through `curate.images.open_rgb`, which also words the verdict on a bad one.
+tensor. Everything else (alpha, palettes, 16 bits), every JPEG that is to be turned (readers differ on damaged
+EXIF) and every one that torchvision refuses goes through `curate.images.open_rgb`, which also words the
+verdict on a bad one.
 """
 
 import io
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     import torch
 
 JPEG = b"\xff\xd8\xff"
+ORIENTATION, UPRIGHT = 0x0112, 1
 
 
 def pixels(data: bytes, max_pixels: int = MAX_PIXELS) -> "torch.Tensor":
@@ -22,7 +24,7 @@ def pixels(data: bytes, max_pixels: int = MAX_PIXELS) -> "torch.Tensor":
 
     The memory order is H, W, 3: a copy into rows of that order is one move.
     """
-    if data.startswith(JPEG) and _small_enough(data, max_pixels):
+    if data.startswith(JPEG) and _plain(data, max_pixels):
         try:
             return _jpeg(data)
         except (RuntimeError, ImportError):  # damaged, of a kind that it cannot decode, or a torchvision without decoders
@@ -40,18 +42,19 @@ def _jpeg(data: bytes) -> "torch.Tensor":
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # bytes are only read, which torch cannot know; and see docs/decisions.md
         packed = torch.frombuffer(data, dtype=torch.uint8)
-        decoded: torch.Tensor = decode_jpeg(packed, mode=ImageReadMode.RGB, apply_exif_orientation=True)
+        decoded: torch.Tensor = decode_jpeg(packed, mode=ImageReadMode.RGB)
     return decoded
 
 
-def _small_enough(data: bytes, max_pixels: int) -> bool:
-    """Whether the header states a size within the limit; a header that says nothing is left to `open_rgb`."""
+def _plain(data: bytes, max_pixels: int) -> bool:
+    """Whether the header states a size within the limit and a picture that stands upright."""
     from PIL import Image
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            width, height = Image.open(io.BytesIO(data), formats=["JPEG"]).size
-    except Exception:  # a decoder may raise anything on hostile bytes
+            picture = Image.open(io.BytesIO(data), formats=["JPEG"])
+            upright = picture.getexif().get(ORIENTATION, UPRIGHT) == UPRIGHT
+    except Exception:  # a decoder may raise anything on hostile bytes; open_rgb will say what
         return False
-    return width * height <= max_pixels
+    return upright and picture.width * picture.height <= max_pixels
