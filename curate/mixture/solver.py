@@ -103,6 +103,9 @@ def _units(problem: Problem, size: float, tolerance: float) -> Floats:
     fitted = fit(problem, size, wanted)
     if fitted.miss <= tolerance * CLOSE:
         return fitted.units
+    fitted = fit(problem, size, [_capped(problem, part, size, tolerance) for part in problem.parts])
+    if fitted.miss <= tolerance * CLOSE:
+        return fitted.units
     least = least_deviation(problem, size, tolerance * USED[0])
     within_reach = [part.realised(least) if part.drawable else part.wanted for part in problem.parts]
     fitted = fit(problem, size, within_reach)
@@ -110,6 +113,26 @@ def _units(problem: Problem, size: float, tolerance: float) -> Floats:
         return fitted.units
     exact = nearest_exact(problem, size, fitted.units, within_reach)
     return least if exact is None else np.clip(exact, problem.lowest, problem.highest)
+
+
+def _capped(problem: Problem, part: Part, size: float, tolerance: float) -> Floats:
+    """[V] the wanted shares cut at what there is, the others raised in proportion; as they were where that goes beyond
+    the tolerance or the part is not the whole.
+
+    If all demands can be met with these, no mix deviates less, and the linear program, slow over thousands of
+    values, need not be asked.
+    """
+    if problem.wholes[part.whole]:
+        return part.wanted
+    most, shares = part.sums(problem.highest) / size, part.wanted
+    while (over := shares > most * (1 + 1e-9)).any():
+        shares = np.where(over, most, shares)
+        room = (shares > 0) & (shares < most)
+        lack = 1 - float(shares.sum())
+        if not room.any():
+            return part.wanted
+        shares = np.where(room, shares * (1 + lack / float(shares[room].sum())), shares)
+    return shares if float(np.abs(shares - part.wanted).max(initial=0)) <= tolerance * USED[0] else part.wanted
 
 
 def _whole(problem: Problem, units: Floats, size: float, downwards: bool) -> Ints:

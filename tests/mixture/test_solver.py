@@ -218,6 +218,16 @@ def test_thousands_of_concepts_take_a_moment():
     assert points_off(mix) <= 0.1
 
 
+def test_many_rare_values_that_run_short_need_no_linear_program(monkeypatch):
+    monkeypatch.setattr("curate.mixture.solver.least_deviation", lambda *_: pytest.fail("the linear program was asked"))
+    cells = cells_of(("concept", "format"), [(f"c{i}", f, 1 + 40 // (i + 1)) for i in range(400) for f in FORMATS])
+    quotas = [{"axis": "concept", "shares": "uniform"}, {"axis": "format", "shares": "uniform"}]
+    mix = mixed(cells, quotas, 1203, tolerance=1)
+    assert mix.size == 1203
+    assert points_off(mix) <= 1
+    assert min(line.realised for line in mix.rows if line.axis == "concept") == 3 / 1203  # all there is of the rare
+
+
 @pytest.mark.parametrize(("size", "tolerance"), [(0, 0.5), (-1, 0.5), (float("nan"), 0.5), (10, 0), (10, 101)])
 def test_sizes_and_tolerances_out_of_range_are_refused(size, tolerance):
     with pytest.raises(ConfigError):
