@@ -152,3 +152,9 @@ def test_rejected_share_over_the_limit_is_a_quality_error(tmp_path: Path) -> Non
     check_rejected(manifest, 0.25)
     with pytest.raises(QualityError, match="1 of 4 records rejected"):
         check_rejected(manifest, 0.2)
+
+
+def test_parts_keep_their_order_beyond_a_hundred_thousand() -> None:
+    files = {f"part-{number:05d}.parquet": "" for number in (100_000, 99_999, 7)}
+    manifest = StageManifest("s", "1", {}, {}, files, {})
+    assert manifest.tables() == ["part-00007.parquet", "part-99999.parquet", "part-100000.parquet"]

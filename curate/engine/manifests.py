@@ -104,7 +104,8 @@ class StageManifest:
 
     def tables(self, suffix: str = ".parquet") -> list[str]:
         """Names of the stage's part files with a suffix, in order."""
-        return sorted(name for name in self.files if name.endswith(suffix))
+        names = (name for name in self.files if name.endswith(suffix))
+        return sorted(names, key=lambda name: (len(name), name))  # part-100000 comes after part-99999
 
 
 def lineage(stage: str, version: str, settings: Mapping[str, Any]) -> str:
