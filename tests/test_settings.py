@@ -37,7 +37,10 @@ def test_a_wrong_setting_is_one_line_that_helps(override: str, message: str) -> 
         load(Outer, None, [override])
 
 
-@pytest.mark.parametrize(("text", "message"), [("a: [", "not readable YAML"), ("- 1", "must hold a mapping")])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("a: [", "not readable YAML"), ("a: " + "[" * 3000, "nested too deeply"), ("- 1", "must hold a mapping")],
+)
 def test_a_broken_file_is_named(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "c.yaml"
     path.write_text(text)

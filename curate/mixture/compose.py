@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from curate.errors import InputError
+from curate.errors import ConfigError, InputError
 from curate.mixture.axes import Edges, band_edges, coded, grouped
 from curate.mixture.cells import Cells, Floats, Ints, Within, sums_by
 from curate.mixture.curriculum import Arrangement, arrange, averages
@@ -27,6 +27,9 @@ ROOM = 0.8
 """Part of the tolerance that the solver may use where samples differ in units; the rest is for whole samples."""
 
 WHOLE_SAMPLES = "samples are of different length, and whole samples of these come no nearer; a larger plan would"
+
+MOST_DRAWS = 200_000_000
+"""Samples of a plan, repeated ones counted: what is laid out in memory, some tens of bytes each."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,9 @@ def compose(spec: MixSpec, stock: Stock, sources: Sequence[Source]) -> Composed:
     asked = _demands(spec, cells, sources)
     by_units = spec.unit in UNITS
     mix = solve(cells, asked, spec.wanted_size, spec.tolerance * (ROOM if by_units else 1))
+    draws = int(mix.draws.sum())
+    if draws > MOST_DRAWS:
+        raise ConfigError(f"the plan would hold {draws:,} samples, more than {MOST_DRAWS:,}; lower size or max_repeats")
     drawn = draw(cells, cell_of, mix.draws, units, spec.seed, by_units)
     if not len(drawn.samples):
         raise InputError(f"the plan would be empty: a size of {spec.size} is less than one sample; raise the size")

@@ -38,7 +38,7 @@ class SourceSpec(Settings):
     """SPDX name of the licence of `instructions`."""
     weight: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     """Relative share of the plan; a source without one keeps its natural share, tempered."""
-    max_repeats: int | None = Field(default=None, ge=1)
+    max_repeats: int | None = Field(default=None, ge=1, le=1_000_000)
     """How often a sample of this source may stand in the plan; none takes the spec's."""
     replay: bool = False
     """Whether this source is replay: earlier training data mixed in against forgetting."""
@@ -71,7 +71,7 @@ class MixSpec(Settings):
     """What shares are shares of, and sizes counts of."""
     tolerance: float = Field(default=0.5, gt=0, le=100)
     """Points by which a share may be off."""
-    max_repeats: int = Field(default=1, ge=1)
+    max_repeats: int = Field(default=1, ge=1, le=1_000_000)
     """How often a sample may stand in the plan."""
     temperature: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     """Natural shares p ~ n^(1/T) of sources without weight and of `natural` quotas."""
@@ -155,6 +155,8 @@ def plan_folder(out: str) -> str:
     """The folder of a plan, checked: ConfigError for none, InputError when a file is in the way."""
     if not out:
         raise ConfigError("a plan needs a folder; say where with --out PLAN")
-    if "://" not in out and os.path.exists(out) and not os.path.isdir(out):
-        raise InputError(f"{out} is a file; give --out the name of a folder")
+    if "://" not in out:
+        for place in (Path(out), *Path(out).parents):
+            if place.exists() and not place.is_dir():
+                raise InputError(f"{place} is a file; give --out the name of a folder")
     return out

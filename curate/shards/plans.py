@@ -38,6 +38,9 @@ BANDS = ("coherence", "hardness")
 NAMES = ("source", "concept_type", "concept", "format", "selector", "licence")
 """What a plan knows of a sample: whole numbers, measures that may be missing (NaN), and words."""
 
+PLACED = {ORDER: ("sample",), SAMPLES: ("key", "shard", "first", "members"), MEMBERS: ("offset", "size", "crc32")}
+"""Columns that say where a sample lies; none of their values may be missing."""
+
 
 @dataclass(frozen=True)
 class PlanSource:
@@ -95,13 +98,25 @@ class Plan:
         return Plan(Folder(self.folder.uri), self.manifest)
 
     def _check(self) -> None:
+        for name, columns in PLACED.items():
+            unsound = [column for column in columns if not _sound(self._table(name), column)]
+            if unsound:
+                raise IntegrityError(f"{self.folder.uri}/{name} has no sound column {unsound[0]!r}; build the plan again")
         samples, members = len(self.samples), len(self.members)
-        ends = self._first + self._members
         sound = (
             self.manifest.blocks == tuple(sorted(self.manifest.blocks))
+            and (not self.manifest.blocks or self.manifest.blocks[0] >= 0)
             and (self.manifest.blocks[-1] if self.manifest.blocks else 0) == len(self.order)
             and (not len(self.order) or int(self.order.max()) < samples)
-            and (not samples or (int(self._first.min()) >= 0 and int(self._members.min()) >= 1 and int(ends.max()) <= members))
+            and (
+                not samples
+                or (
+                    int(self._first.min()) >= 0
+                    and int(self._members.min()) >= 1
+                    and int(self._first.max()) <= members  # before the sum, which might overflow
+                    and int((self._first + self._members).max()) <= members
+                )
+            )
             and (not samples or (int(self._shard.min()) >= 0 and int(self._shard.max()) < len(self.shards)))
         )
         if not sound:
@@ -242,6 +257,16 @@ def members_schema() -> "pa.Schema":
     return pa.schema([("offset", pa.int64()), ("size", pa.int64()), ("crc32", pa.uint32())])
 
 
+def _sound(table: "pa.Table", name: str) -> bool:
+    """Whether there is one such column, of whole numbers (keys: of words), without a gap."""
+    import pyarrow as pa
+
+    if table.column_names.count(name) != 1 or table.column(name).null_count:
+        return False
+    kind = table.schema.field(name).type
+    return bool(pa.types.is_string(kind) if name == "key" else pa.types.is_integer(kind))
+
+
 def _column(table: "pa.Table", name: str) -> Any:
     """A column as a numpy array over the mapped bytes."""
     import pyarrow as pa
@@ -258,7 +283,7 @@ def _manifest(folder: Folder) -> PlanManifest:
         data = json.loads(folder.read(PLAN))
         sources = tuple(_source(row) for row in data["sources"])
         manifest = PlanManifest(**{**data, "sources": sources, "blocks": tuple(int(end) for end in data["blocks"])})
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         raise IntegrityError(f"{folder.uri}/{PLAN} is not a plan's manifest; build the plan again") from None
     if manifest.format != FORMAT:
         raise InputError(f"{folder.uri} holds a plan of format {manifest.format}, this version reads {FORMAT}; build it again")

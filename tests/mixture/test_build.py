@@ -1,5 +1,6 @@
 """A spec becomes a plan whose samples are what it says, the same ones whatever the workers and the order."""
 
+import json
 from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
@@ -7,17 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from curate.errors import ConfigError, InputError, QualityError
+from curate.errors import ConfigError, InputError, IntegrityError, QualityError
 from curate.layout import Run
 from curate.mixture.accounts import KEYS, contents, report_of
 from curate.mixture.build import check_shares, mixing, stale_shards
 from curate.mixture.tokens import Estimate
 from curate.shards.plans import Plan, PlanManifest, members_schema, samples_schema
-from curate.storage import Folder
+from curate.storage import Folder, sha256
 from tests.mixture.small_runs import planned, spec_of, varied_run
 
 FORMAT = {"axis": "format", "shares": {"multiple_choice": 1, "open_qa": 1, "caption": 2}}
@@ -193,6 +195,56 @@ def test_a_plan_of_nothing_is_refused(runs: tuple[Run, Run], tmp_path: Path) -> 
     with pytest.raises(InputError, match="raise the size"):
         planned(spec_of(runs[0], size=0.2), tmp_path)
     assert not (tmp_path / "plan.json").exists()
+
+
+def test_a_plan_beyond_memory_is_refused_before_it_is_laid_out(
+    runs: tuple[Run, Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("curate.mixture.compose.MOST_DRAWS", 1000)
+    with pytest.raises(ConfigError, match="lower size or max_repeats"):
+        planned(spec_of(*runs, size="max", max_repeats=100), tmp_path)
+
+
+Change = Callable[[pa.Table], pa.Table]
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("order", lambda table: table.rename_columns(["other"])),
+        ("samples", lambda table: table.drop_columns(["key"])),
+        ("samples", lambda table: table.set_column(2, "first", pa.array([0.5] * len(table)))),
+        ("samples", lambda table: table.set_column(2, "first", pa.nulls(len(table), pa.int64()))),
+        ("samples", lambda table: table.set_column(2, "first", pa.array([2**63 - 1] * len(table)))),
+        ("members", lambda table: table.drop_columns(["crc32"])),
+    ],
+)
+def test_a_plan_with_other_columns_is_damaged_whatever_it_says(
+    runs: tuple[Run, Run], tmp_path: Path, name: str, change: Change
+) -> None:
+    plan = planned(spec_of(runs[0]), tmp_path)
+    tables = {"order": pa.table({"sample": plan.order}), "samples": plan.samples, "members": plan.members}
+    tables[name] = change(tables[name])
+    manifest = json.loads((tmp_path / "plan.json").read_text())
+    for each, table in tables.items():
+        with pa.ipc.new_file(tmp_path / f"new-{each}", table.schema) as out:
+            out.write_table(table)
+        (tmp_path / f"new-{each}").rename(tmp_path / f"{each}.arrow")
+        manifest["files"][f"{each}.arrow"] = sha256((tmp_path / f"{each}.arrow").read_bytes())
+    (tmp_path / "plan.json").write_text(json.dumps(manifest))
+    with pytest.raises(IntegrityError, match="build"):
+        Plan.open(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["[" * 200_000, None])
+def test_a_manifest_that_is_nested_without_end_or_counts_below_zero_is_damaged(
+    runs: tuple[Run, Run], tmp_path: Path, text: str | None
+) -> None:
+    plan = planned(spec_of(runs[0]), tmp_path)
+    manifest = json.loads((tmp_path / "plan.json").read_text())
+    (tmp_path / "plan.json").write_text(text or json.dumps({**manifest, "blocks": [-1, len(plan)]}))
+    with pytest.raises(IntegrityError):
+        Plan.open(tmp_path)
 
 
 def test_a_plan_of_another_make_has_no_report(tmp_path: Path) -> None:

@@ -173,6 +173,7 @@ def test_flags_and_places_that_are_wrong(place: Path, tmp_path: Path) -> None:
     assert mix(spec).exit_code == 2
     assert mix(spec, "--out", tmp_path, "--materialize").exit_code == 2
     failed(mix(tmp_path / "no.yaml", "--out", tmp_path / "p"), InputError)
+    assert "is a file" in failed(mix(spec, "--out", spec / "plan"), InputError)
     assert "holds no plan" in failed(mix("show", tmp_path), InputError)
     assert "holds no plan" in failed(mix("diff", tmp_path, tmp_path), InputError)
     mix(spec, "--out", tmp_path / "plan", "-j", 1)
