@@ -192,9 +192,17 @@ def _join(plan: Plan, renderer: "Renderer", scratch: Folder) -> None:
             neutralised += known["neutralised"]
             reasons.update(fault["reason"] for fault in known["faults"])
             out.writelines(json.dumps(fault, ensure_ascii=True).encode() + b"\n" for fault in known["faults"])
+    if not columns["tokens"].any():  # shards that were replaced, most often: nothing to keep beside the plan
+        _discard(scratch, names)
+        plan.folder.remove(f"{_stem(renderer)}.unusable.jsonl")
+        raise InputError(f"no sample of {plan.folder.uri} can be used ({dict(reasons.most_common(3))}); are its shards sound?")
     contents = [sha256(memoryview(values)) for values in columns.values()]  # type: ignore[arg-type]
     known = {"digest": hash_json(contents), "samples": _samples_digest(plan), "neutralised": neutralised}
     plan.folder.write(f"{_stem(renderer)}.arrow", _arrow(columns, known | {"unusable": dict(sorted(reasons.items()))}))
+    _discard(scratch, names)
+
+
+def _discard(scratch: Folder, names: Sequence[str]) -> None:
     for name in names:
         scratch.remove(name)
     if scratch.is_local:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from curate.errors import IntegrityError, MemoryLimitError
+from curate.errors import InputError, IntegrityError, MemoryLimitError
 from curate.shards.plans import Plan
 from curate.storage import Folder
 from tests.train.tiny_episodes import mixed_plan, tiny_episode, tiny_plan, tiny_record
@@ -129,6 +129,18 @@ def test_what_cannot_be_used_is_counted_and_written_with_its_place(tmp_path: Pat
         (6, "part-00001.tar", "too_long"),
         (9, "part-00001.tar", "empty_answer"),
     ]
+
+
+def test_shards_that_come_back_sound_are_measured_anew(plan: Plan, renderer: Renderer) -> None:
+    kept = {shard: shard.read_bytes() for folder, name, _ in plan.shards for shard in [folder.local(name)]}
+    for shard, data in kept.items():
+        shard.write_bytes(bytes(len(data)))
+    with pytest.raises(InputError, match="corrupt"):
+        measure(plan, renderer)
+    assert not list(plan.folder.local().glob("*lengths-*"))
+    for shard, data in kept.items():
+        shard.write_bytes(data)
+    assert not measure(plan, renderer).unusable
 
 
 def test_a_damaged_file_says_what_to_do(plan: Plan, renderer: Renderer) -> None:
