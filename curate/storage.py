@@ -52,6 +52,8 @@ def clear_errors(where: str) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise StorageError(f"no space left writing {where}; free some and run again, finished parts are kept") from error
+        if error.errno == errno.EFBIG:
+            raise StorageError(f"{where} would be larger than files may be here (ulimit -f); raise the limit") from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise StorageError(f"no permission for {where}; choose another place or mend its permissions") from error
         raise

@@ -79,7 +79,7 @@ def _tell_size(plan: "Plan", report: Mapping[str, Any]) -> None:
         ("blocks", f"{len(plan.manifest.blocks):,}"),
     ]
     for name, source in report["sources"].items():
-        rows.append((f"from {name}", f"{source['drawn']:,} of {source['samples']:,}"))
+        rows.append((f"draws from {name}, samples it has", f"{source['drawn']:,}, {source['samples']:,}"))
         rows += [(f"  rejected: {reason}", f"{number:,}") for reason, number in source["rejected"].items()]
     table(f"plan {plan.digest[:12]}", ("", "count"), rows)
 

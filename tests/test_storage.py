@@ -56,6 +56,15 @@ def test_a_folder_that_cannot_be_written_is_a_storage_error(tmp_path: Path, monk
         Folder.of(tmp_path).write("a", b"")
 
 
+def test_a_file_over_the_limit_of_the_shell_is_a_storage_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def too_large(_: int) -> None:
+        raise OSError(errno.EFBIG, "File too large")
+
+    monkeypatch.setattr("os.fsync", too_large)
+    with pytest.raises(StorageError, match="ulimit"):
+        Folder.of(tmp_path).write("a", b"1")
+
+
 def test_leftovers_of_a_killed_process_are_invisible_and_cleaned(tmp_path: Path) -> None:
     (tmp_path / ".tmp-dead").write_bytes(b"half")
     folder = Folder.of(tmp_path)

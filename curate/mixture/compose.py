@@ -11,7 +11,7 @@ from curate.mixture.axes import Edges, band_edges, coded, grouped
 from curate.mixture.cells import Cells, Floats, Ints, Within, sums_by
 from curate.mixture.curriculum import Arrangement, arrange, averages
 from curate.mixture.draw import Drawn, Numbers, draw, ordered
-from curate.mixture.quotas import Demand, asked_axes, demands
+from curate.mixture.quotas import Demand, asked_axes, demands, units_by_value
 from curate.mixture.settings import MixSpec
 from curate.mixture.solver import Mix, ShareRow, solve
 from curate.mixture.sources import Source
@@ -67,7 +67,7 @@ def compose(spec: MixSpec, stock: Stock, sources: Sequence[Source]) -> Composed:
     arrangement = arrange(actual, drawn.draws, None if spec.order == "flat" else spec.curriculum)
     order = ordered(drawn, arrangement.counts, spec.seed)
     rows = realised(mix, actual, drawn.draws, spec.tolerance) if by_units else mix.rows
-    notes = (*mix.notes, *_notes(spec, sources, arrangement))
+    notes = (*mix.notes, *_notes(spec, sources, arrangement), *_path_notes(spec, actual, arrangement))
     return Composed(order, arrangement.ends, arrangement, rows, notes, units, edges)
 
 
@@ -126,6 +126,20 @@ def _notes(spec: MixSpec, sources: Sequence[Source], arrangement: Arrangement) -
             f"a block is up to {arrangement.worst:.1f} points off its schedule: the samples do not allow the schedules all"
             " at once, or blocks are too small for samples of unequal length"
         )
+    return notes
+
+
+def _path_notes(spec: MixSpec, cells: Cells, arrangement: Arrangement) -> list[str]:
+    """What keeps a path from being walked as it was written."""
+    notes, blocks = [], len(arrangement.ends)
+    for path in [schedule for schedule in spec.curriculum.schedules if schedule.path and spec.order != "flat"]:
+        held = units_by_value(cells, path.axis, ())
+        missing = [value for value in path.path if value not in held]
+        if missing:
+            notes.append(f"the path of {path.axis} names {', '.join(missing)}, which no sample has")
+        if blocks < len(path.path):
+            steps = len(path.path)
+            notes.append(f"the path of {path.axis} has {steps} values and the plan {blocks} block(s); set curriculum.blocks")
     return notes
 
 

@@ -297,4 +297,6 @@ def _source(row: Mapping[str, Any]) -> PlanSource:
     sizes = tuple(int(size) for size in row["sizes"])
     if len(shards) != len(sizes):
         raise ValueError("shards and sizes differ in number")
+    if any("/" in name or "\\" in name for name in shards):
+        raise ValueError("a shard lies outside its folder")
     return PlanSource(str(row["name"]), str(row["place"]), str(row["digest"]), tuple(shards), sizes, bool(row["replay"]))

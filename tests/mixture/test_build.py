@@ -110,6 +110,13 @@ def test_a_curriculum_goes_from_few_shots_to_many(runs: tuple[Run, Run], tmp_pat
     assert track["realised"][0] == [100.0, 0.0, 0.0, 0.0]
 
 
+def test_a_path_that_cannot_be_walked_as_written_is_told(runs: tuple[Run, Run], tmp_path: Path) -> None:
+    path = {"axis": "shots", "kind": "step", "path": [0, 1, 99]}
+    notes = report_of(planned(spec_of(runs[0], curriculum={"blocks": 2, "schedules": [path]}), tmp_path))["notes"]
+    assert any("99, which no sample has" in note for note in notes)
+    assert any("3 values and the plan 2 block" in note for note in notes), notes
+
+
 def test_a_schedule_of_replay_leaves_the_weights_to_the_other_sources(runs: tuple[Run, Run], tmp_path: Path) -> None:
     points = {0.0: {"yes": 40, "no": 60}, 1.0: {"yes": 0, "no": 100}}
     course = {"blocks": 4, "schedules": [{"axis": "replay", "points": points}]}

@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from curate.errors import InputError, IntegrityError, MemoryLimitError
+from curate.errors import InputError, IntegrityError, MemoryLimitError, QualityError, ShotcraftError
 from curate.shards.plans import MEMBERS, SAMPLES, Plan
 from curate.storage import Folder, canonical_json, hash_json, sha256
-from train.data.records import Measure
+from train.data.reading import DAMAGE
+from train.data.records import Measure, too_many
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -83,9 +84,14 @@ class Lengths:
         return len(self.tokens)
 
 
-def measure(plan: Plan, renderer: "Renderer", workers: int = 1, progress: Progress | None = None) -> Lengths:
-    """Measures every sample of a plan, or finds that it was done. InputError for a plan without samples;
-    samples that cannot be used are written to a file beside the lengths and counted by reason."""
+def measure(
+    plan: Plan, renderer: "Renderer", workers: int = 1, progress: Progress | None = None, max_faults: float = 0.01
+) -> Lengths:
+    """Measures every sample of a plan, or finds that it was done.
+
+    Samples that cannot be used are written to a file beside the lengths and counted by reason. InputError for a
+    plan without usable samples; QualityError, and nothing kept, when more than a share `max_faults` is damaged.
+    """
     if not len(plan.samples):
         raise InputError(f"{plan.folder.uri} is a plan without samples; there is nothing to measure")
     with _alone(plan.folder):
@@ -94,7 +100,7 @@ def measure(plan: Plan, renderer: "Renderer", workers: int = 1, progress: Progre
             scratch = plan.folder / f".{_stem(renderer)}-{_samples_digest(plan)[:8]}"
             scratch.clean()
             _measure_parts(plan, renderer, scratch, workers, progress or _silent)
-            _join(plan, renderer, scratch)
+            _join(plan, renderer, scratch, max_faults)
             found = Lengths.find(plan, renderer)
     assert found is not None, "lengths were just written"
     return found
@@ -179,7 +185,7 @@ def _write_part(scratch: Folder, numbers: range, part: "Part") -> None:
     scratch.write(_part(numbers), _arrow(dict(zip(COLUMNS, part.measures.T, strict=True)), known), durable=False)
 
 
-def _join(plan: Plan, renderer: "Renderer", scratch: Folder) -> None:
+def _join(plan: Plan, renderer: "Renderer", scratch: Folder, max_faults: float) -> None:
     """All parts as one file of one array a column, and a file of what cannot be used; 20 bytes a sample in memory."""
     columns = {name: np.zeros(len(plan.samples), np.int32) for name in COLUMNS}
     reasons, neutralised, names = Counter[str](), 0, [name for name in scratch.names() if name.startswith("part-")]
@@ -192,14 +198,28 @@ def _join(plan: Plan, renderer: "Renderer", scratch: Folder) -> None:
             neutralised += known["neutralised"]
             reasons.update(fault["reason"] for fault in known["faults"])
             out.writelines(json.dumps(fault, ensure_ascii=True).encode() + b"\n" for fault in known["faults"])
-    if not columns["tokens"].any():  # shards that were replaced, most often: nothing to keep beside the plan
+    try:
+        _judge(plan, columns["tokens"], reasons, max_faults)
+    except ShotcraftError:  # nothing to keep beside the plan: its shards will be mended or replaced
         _discard(scratch, names)
         plan.folder.remove(f"{_stem(renderer)}.unusable.jsonl")
-        raise InputError(f"no sample of {plan.folder.uri} can be used ({dict(reasons.most_common(3))}); are its shards sound?")
+        raise
     contents = [sha256(memoryview(values)) for values in columns.values()]  # type: ignore[arg-type]
     known = {"digest": hash_json(contents), "samples": _samples_digest(plan), "neutralised": neutralised}
     plan.folder.write(f"{_stem(renderer)}.arrow", _arrow(columns, known | {"unusable": dict(sorted(reasons.items()))}))
     _discard(scratch, names)
+
+
+def _judge(plan: Plan, tokens: Counts, reasons: Mapping[str, int], max_faults: float) -> None:
+    damaged = sum(count for reason, count in reasons.items() if reason in DAMAGE)
+    if not tokens.any():
+        worst = ", ".join(f"{count:,} {reason}" for reason, count in sorted(reasons.items(), key=lambda item: -item[1])[:3])
+        raise InputError(f"no sample of {plan.folder.uri} can be used ({worst}); are its shards sound?")
+    if too_many(damaged, len(tokens), max_faults):
+        raise QualityError(
+            f"{damaged:,} of {len(tokens):,} samples of {plan.folder.uri} are damaged, more than max_faults {max_faults:g}"
+            " allows; check the shards (curate shards verify) and measure again"
+        )
 
 
 def _discard(scratch: Folder, names: Sequence[str]) -> None:

@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from curate.errors import ConfigError, QualityError
+from curate.errors import ConfigError, InputError, QualityError
 from curate.settings import Settings
 from curate.shards.plans import Plan
 from curate.storage import hash_json
 from train.data.handover import Slots
 from train.data.lengths import Lengths
 from train.data.reading import check_shards
-from train.data.records import Assemble, Fault
+from train.data.records import Assemble, Fault, too_many
 from train.data.state import LoaderState
 from train.data.steps import Cursor, RowLimits, Rows, Step, chunks, dealt, steps
 from train.data.work import Task, Work, alive, opened, start_worker
@@ -37,9 +37,6 @@ log = logging.getLogger("shotcraft.loader")
 
 SPARE_SLOTS = 4
 """Batches that the caller may hold on to before new ones go the slower way."""
-
-GRACE = 1000
-"""Samples that are counted at least before the share of faults is judged."""
 
 
 class LoaderSettings(Settings):
@@ -108,8 +105,8 @@ class Loader:
         self._plan, self._assemble, self._rank, self._world = plan, assemble, rank, world
         limits = RowLimits(self.settings.max_tokens, self.settings.max_images) if self.settings.packing else None
         self._rows = Rows(plan, self.settings.seed, self.settings.window, lengths, limits)
-        if limits is not None and lengths is not None:
-            _check_fits(lengths, limits)
+        if lengths is not None:
+            _check_usable(lengths, limits)
         order = hash_json(self.settings.order)
         self._fresh = LoaderState(plan.digest[:16], lengths.digest[:16] if lengths else "", order[:16])
         self._state = self._restored(state) if state is not None else self._fresh
@@ -199,7 +196,7 @@ class Loader:
 
     def _judge(self) -> None:
         seen, faults = self._state.seen, self._state.faults
-        if faults > self.settings.max_faults * max(seen, GRACE):
+        if too_many(faults, seen, self.settings.max_faults):
             raise QualityError(
                 f"{faults:,} of {seen:,} samples were damaged, more than max_faults {self.settings.max_faults:g} allows;"
                 " check the shards (curate shards verify), or raise it"
@@ -219,10 +216,12 @@ class Loader:
         self.close()
 
 
-def _check_fits(lengths: Lengths, limits: RowLimits) -> None:
-    """ConfigError when an episode was rendered longer than a row is."""
+def _check_usable(lengths: Lengths, limits: RowLimits | None) -> None:
+    """InputError when no episode can be used, ConfigError when one was rendered longer than a row is."""
     tokens, images = (int(counts.max(initial=0)) for counts in (lengths.tokens, lengths.images))
-    if tokens > limits.max_tokens:
+    if not tokens:
+        raise InputError(f"none of the plan's {len(lengths):,} samples can be used: {lengths.unusable}; measure them again")
+    if limits is not None and tokens > limits.max_tokens:
         raise ConfigError(f"an episode has {tokens} tokens, a row {limits.max_tokens}: set both max_tokens alike")
-    if limits.max_images is not None and images > limits.max_images:
+    if limits is not None and limits.max_images is not None and images > limits.max_images:
         raise ConfigError(f"an episode has {images} pictures, a row {limits.max_images}: set both max_images alike")

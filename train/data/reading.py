@@ -19,6 +19,9 @@ from curate.shards.plans import Place, Plan
 from curate.storage import Folder
 from train.data.records import Fault, Loaded
 
+DAMAGE = ("corrupt", "truncated", "corrupt_plan")
+"""Reasons of faults that bytes have, whatever a model makes of them."""
+
 OPEN_SHARDS = 128
 """Shards that a reader keeps open at a time."""
 
@@ -129,8 +132,11 @@ class Span:
 
 
 def _opened(folder: Folder, name: str) -> io.FileIO:
+    path = folder.local(name)
+    if path.exists() and not path.is_file():  # a pipe would be waited for, for ever
+        raise InputError(f"{path} is not a regular file; bring the shard back, or build the plan again")
     try:
-        return folder.local(name).open("rb", buffering=0)
+        return path.open("rb", buffering=0)
     except FileNotFoundError:
         raise InputError(f"{folder.uri}/{name} does not exist; bring the shards back, or build the plan again") from None
     except OSError as error:

@@ -59,6 +59,15 @@ class Fault:
         return f"{self.shard}: sample {self.key} skipped, {self.reason}" + (f" ({self.detail})" if self.detail else "")
 
 
+GRACE = 1000
+"""Samples that are counted at least before the share of damaged ones is judged."""
+
+
+def too_many(faults: int, seen: int, share: float) -> bool:
+    """Whether more than a share of the samples seen was damaged."""
+    return faults > share * max(seen, GRACE)
+
+
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """A sample of the plan as it was read."""

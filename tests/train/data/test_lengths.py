@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from curate.errors import InputError, IntegrityError, MemoryLimitError
+from curate.errors import InputError, IntegrityError, MemoryLimitError, QualityError
 from curate.shards.plans import Plan
 from curate.storage import Folder
 from tests.train.tiny_episodes import mixed_plan, tiny_episode, tiny_plan, tiny_record
@@ -141,6 +141,19 @@ def test_shards_that_come_back_sound_are_measured_anew(plan: Plan, renderer: Ren
     for shard, data in kept.items():
         shard.write_bytes(data)
     assert not measure(plan, renderer).unusable
+
+
+def test_shards_too_damaged_to_train_on_stop_and_keep_nothing(plan: Plan, renderer: Renderer) -> None:
+    """Two of 24 samples: over a share of 0.001 of a thousand, within one of 0.01."""
+    for sample in (3, 20):
+        folder, name, _ = plan.shards[plan.shard_of(sample)]
+        with folder.local(name).open("r+b") as file:
+            file.seek(plan.places(sample)[0].offset)
+            file.write(b"!")
+    with pytest.raises(QualityError, match="2 of 24 samples"):
+        measure(plan, renderer, max_faults=0.001)
+    assert not [name for name in plan.folder.names() if name.startswith(("lengths", ".lengths-"))]
+    assert measure(plan, renderer).unusable == {"corrupt": 2}
 
 
 def test_a_damaged_file_says_what_to_do(plan: Plan, renderer: Renderer) -> None:

@@ -220,6 +220,11 @@ def test_episodes_longer_than_a_row_are_told_at_the_start(make_plan: MakePlan, l
         Loader(make_plan().plan, Keys(), with_(packing=True, **limits), lengths)
 
 
+def test_a_plan_of_which_nothing_can_be_used_is_told_at_the_start(make_plan: MakePlan) -> None:
+    with pytest.raises(InputError, match="none of the plan's 24 samples"):
+        Loader(make_plan().plan, Keys(), PLAIN, Lengths.of({"tokens": [0] * 24}))
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_packed_rows_hold_the_same_samples(make_plan: MakePlan, workers: int) -> None:
     made = make_plan()

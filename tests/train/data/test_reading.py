@@ -67,6 +67,14 @@ def test_a_missing_shard_stops_before_any_work(make_plan: MakePlan) -> None:
         SampleReader(made.plan).read([23])
 
 
+def test_a_pipe_in_a_shards_place_is_refused_not_waited_for(make_plan: MakePlan) -> None:
+    made = make_plan()
+    (made.folder / NAMES[2]).unlink()
+    os.mkfifo(made.folder / NAMES[2])
+    with pytest.raises(InputError, match="not a regular file"):
+        SampleReader(made.plan).read([23])
+
+
 def open_shards() -> int:
     """Tars that this process holds open."""
     links = [f"/proc/self/fd/{number}" for number in os.listdir("/proc/self/fd")]
