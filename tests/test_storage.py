@@ -1,5 +1,6 @@
 """Files appear whole or not at all, equal values hash alike, and images are stored once."""
 
+import errno
 from pathlib import Path
 
 import pyarrow as pa
