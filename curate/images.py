@@ -118,7 +118,9 @@ def to_rgb(picture: "Picture") -> "Picture":
 
 def _shown(picture: "Picture") -> "Picture":
     try:
-        return to_rgb(picture)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's advice on palettes is what to_rgb follows anyway
+            return to_rgb(picture)
     except Exception as error:  # a palette or colour space that contradicts the pixels
         raise BadImage("corrupt", f"{type(error).__name__} {error}") from None
 
