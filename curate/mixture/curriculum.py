@@ -10,7 +10,7 @@ from pydantic import Field, NonNegativeFloat, PositiveInt, field_validator, mode
 from curate.errors import ConfigError
 from curate.mixture.blocks import Target, dealt, fitted, whole_table
 from curate.mixture.cells import Cells, Floats, Ints, Mask, sums_by
-from curate.mixture.quotas import value_name
+from curate.mixture.quotas import Named, value_name
 from curate.mixture.schedules import Kind, path_over, points_over
 from curate.registry import nearest
 from curate.settings import Settings
@@ -30,20 +30,13 @@ class Schedule(Settings):
     """Values in the order in which they come; the width of each follows its share of the units."""
     points: dict[float, dict[str, NonNegativeFloat]] = Field(default={})
     """progress 0..1 -> weights of the values there; between the points step, linear or cosine."""
-    within: dict[str, str] = Field(default={})
+    within: Named = Field(default={})
     """axis -> value: the part of the plan that walks the path, at its own pace; the rest stays out of it."""
 
     @field_validator("path", mode="before")
     @classmethod
     def _path(cls, path: Any) -> Any:
         return [value_name(value) for value in path] if isinstance(path, list | tuple) else path
-
-    @field_validator("within", mode="before")
-    @classmethod
-    def _within(cls, within: Any) -> Any:
-        if not isinstance(within, Mapping):
-            return within
-        return {axis: value_name(value) for axis, value in within.items()}
 
     @field_validator("points", mode="before")
     @classmethod

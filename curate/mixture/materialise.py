@@ -4,7 +4,6 @@ The result is the stage `shards`, so `curate shards verify`, `curate publish` an
 sample keeps its bytes; its key becomes its place in the plan, since a sample may stand there repeatedly.
 """
 
-import itertools
 import json
 import os
 import zlib
@@ -23,9 +22,9 @@ from curate.mixture.tokens import BadRecord
 from curate.settings import Settings
 from curate.shards.planning import ShardSettings
 from curate.shards.plans import Place, Plan
-from curate.shards.tar import BLOCK, END, TarSink
-from curate.shards.writing import key_of, tally_sample
-from curate.storage import Folder, sha256, table_bytes
+from curate.shards.tar import BLOCK, END
+from curate.shards.writing import Written, key_of, write_samples
+from curate.storage import Folder, sha256
 
 SHARDS = "shards"
 OPEN_FILES = 64
@@ -110,20 +109,9 @@ class Materialise:
 
     def process(self, payload: Stretch, part: PartWriter) -> None:
         """Writes one shard; a sample whose bytes are not those that the plan states is rejected."""
-        samples = self._samples(payload, part)
-        first = next(samples, None)
-        if first is None:  # an empty archive would only trip its readers
-            return
-        with part.open("tar") as out:
-            sink = TarSink(out)
-            for key, record, members in itertools.chain([first], samples):
-                sink.add(key, members)
-                tally_sample(part, record, [suffix for suffix, _ in members])
-            digest = sink.close()
-        part.hashed("tar", digest, records=sink.samples)
-        part.file("index.parquet", table_bytes(sink.index()))
+        write_samples(self._samples(payload, part), part)
 
-    def _samples(self, payload: Stretch, part: PartWriter) -> Iterator[tuple[str, dict[str, Any], list[tuple[str, bytes]]]]:
+    def _samples(self, payload: Stretch, part: PartWriter) -> Iterator[Written]:
         for place in range(payload.start, payload.stop):
             part.saw()
             try:

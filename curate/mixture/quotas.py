@@ -10,10 +10,10 @@ which is linear and homogeneous in x, whatever the nesting.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 
 from curate.errors import ConfigError
 from curate.mixture.cells import AXES, Cells, Within, check_axis
@@ -30,6 +30,21 @@ class Demand:
     shares: dict[str, float]  # value -> share of the units inside `within`, sums to 1; values not named get none
 
 
+def value_name(value: Any) -> str:
+    """A value as its name: YAML reads 0 as a number and a bare yes as true."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)
+
+
+def _named(within: Any) -> Any:
+    return {axis: value_name(value) for axis, value in within.items()} if isinstance(within, Mapping) else within
+
+
+Named = Annotated[dict[str, str], BeforeValidator(_named)]
+"""axis -> value, the value as its name."""
+
+
 class Share(Settings):
     """One value's share, with quotas that hold inside it."""
 
@@ -43,7 +58,7 @@ class Quota(Settings):
     axis: str
     shares: Literal["uniform", "natural"] | dict[str, Share]
     """Relative weights by value; uniform = all values alike; natural = as the data are, tempered."""
-    within: dict[str, str] = Field(default={})
+    within: Named = Field(default={})
     """axis -> value: the part of the plan of which the shares are shares."""
     temperature: float | None = Field(default=None, gt=0)
     """Natural shares p ~ n^(1/T); None takes the spec's."""
@@ -54,20 +69,6 @@ class Quota(Settings):
         if not isinstance(shares, Mapping):
             return shares
         return {value_name(value): _share(share) for value, share in shares.items()}
-
-    @field_validator("within", mode="before")
-    @classmethod
-    def _within(cls, within: Any) -> Any:
-        if not isinstance(within, Mapping):
-            return within
-        return {axis: value_name(value) for axis, value in within.items()}
-
-
-def value_name(value: Any) -> str:
-    """A value as its name: YAML reads 0 as a number and a bare yes as true."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return str(value)
 
 
 def _share(share: Any) -> Any:

@@ -25,6 +25,9 @@ REF = re.compile(rf"[0-9a-f]{{64}}\.({'|'.join(EXTENSIONS.values())})")
 CACHED_BYTES = 128_000_000
 """Pictures kept in memory by a worker: popular demonstrations are read once."""
 
+Written = tuple[str, dict[str, Any], list[tuple[str, bytes]]]
+"""A sample on its way into a shard: key, record, and members as (suffix, bytes)."""
+
 TALLIED = ("format", "task", "concept", "selector", "order", "source", "licence")
 
 
@@ -69,20 +72,9 @@ class WriteShards:
 
     def process(self, payload: ShardPlan, part: PartWriter) -> None:
         """Writes one shard; an episode whose picture is missing or damaged is rejected."""
-        samples = self._samples(payload, part)
-        first = next(samples, None)
-        if first is None:  # an empty archive would only trip its readers
-            return
-        with part.open("tar") as out:
-            sink = TarSink(out)
-            for key, row, members in itertools.chain([first], samples):
-                sink.add(key, members)
-                tally_sample(part, row, [suffix for suffix, _ in members])
-            digest = sink.close()
-        part.hashed("tar", digest, records=sink.samples)
-        part.file("index.parquet", table_bytes(sink.index()))
+        write_samples(self._samples(payload, part), part)
 
-    def _samples(self, payload: ShardPlan, part: PartWriter) -> Iterator[tuple[str, dict[str, Any], list[tuple[str, bytes]]]]:
+    def _samples(self, payload: ShardPlan, part: PartWriter) -> Iterator[Written]:
         for number, row in _numbered(payload.slices):
             part.saw()
             try:
@@ -91,6 +83,21 @@ class WriteShards:
                 part.reject(str(row["id"]), error.reason, error.detail)
             else:
                 yield key_of(number), row, members
+
+
+def write_samples(samples: Iterator[Written], part: PartWriter) -> None:
+    """One shard: the tar, its index, and the tallies. Nothing is written when there is no sample."""
+    first = next(samples, None)
+    if first is None:  # an empty archive would only trip its readers
+        return
+    with part.open("tar") as out:
+        sink = TarSink(out)
+        for key, row, members in itertools.chain([first], samples):
+            sink.add(key, members)
+            _tally(part, row, [suffix for suffix, _ in members])
+        digest = sink.close()
+    part.hashed("tar", digest, records=sink.samples)
+    part.file("index.parquet", table_bytes(sink.index()))
 
 
 def key_of(number: int) -> str:
@@ -132,7 +139,7 @@ def _json(record: dict[str, Any]) -> bytes:
     return text.encode()
 
 
-def tally_sample(part: PartWriter, row: dict[str, Any], suffixes: list[str]) -> None:
+def _tally(part: PartWriter, row: dict[str, Any], suffixes: list[str]) -> None:
     """Counts of one sample what the manifest of shards sums up."""
     for kind in TALLIED:
         part.tally(kind, row[kind])

@@ -99,14 +99,9 @@ class Loader:
         state: "LoaderState | Mapping[str, Any] | None" = None,
     ) -> None:
         self.settings = settings or LoaderSettings()
-        if self.settings.packing and lengths is None:
-            raise ConfigError("packing needs token lengths: measure them (train.data.lengths.measure), or set packing: false")
         assert 0 <= rank < world, f"rank {rank} of {world}"
         self._plan, self._assemble, self._rank, self._world = plan, assemble, rank, world
-        limits = RowLimits(self.settings.max_tokens, self.settings.max_images) if self.settings.packing else None
-        self._rows = Rows(plan, self.settings.seed, self.settings.window, lengths, limits)
-        if lengths is not None:
-            _check_usable(lengths, limits)
+        self._rows = rows_of(plan, self.settings, lengths)
         order = hash_json(self.settings.order)
         self._fresh = LoaderState(plan.digest[:16], lengths.digest[:16] if lengths else "", order[:16])
         self._state = self._restored(state) if state is not None else self._fresh
@@ -214,6 +209,16 @@ class Loader:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+
+def rows_of(plan: Plan, settings: LoaderSettings, lengths: Lengths | None) -> Rows:
+    """The rows that a loader with these settings serves; ConfigError or InputError when there can be none."""
+    if settings.packing and lengths is None:
+        raise ConfigError("packing needs token lengths: measure them (train.data.lengths.measure), or set packing: false")
+    limits = RowLimits(settings.max_tokens, settings.max_images) if settings.packing else None
+    if lengths is not None:
+        _check_usable(lengths, limits)
+    return Rows(plan, settings.seed, settings.window, lengths, limits)
 
 
 def _check_usable(lengths: Lengths, limits: RowLimits | None) -> None:

@@ -14,12 +14,12 @@ import numpy as np
 from curate.errors import InputError, IntegrityError
 from curate.shards.plans import Plan
 from train.data.lengths import Lengths
-from train.data.loader import LoaderSettings
+from train.data.loader import LoaderSettings, rows_of
 from train.data.reading import SampleReader
 from train.data.records import BadSample, Fault, Loaded, Rendered
 from train.data.rendering import Renderer
 from train.data.rendering.turns import read_turns
-from train.data.steps import Cursor, Episodes, RowLimits, Rows, steps
+from train.data.steps import Cursor, Episodes, steps
 
 
 @dataclass(frozen=True)
@@ -69,11 +69,7 @@ class ShownRow:
 
 def step_rows(plan: Plan, lengths: Lengths, settings: LoaderSettings, step: int) -> tuple[Episodes, ...]:
     """Sample numbers of the rows that the loader serves at a step; InputError behind the last one."""
-    if not lengths.tokens.any():
-        reasons = ", ".join(f"{count:,} {reason}" for reason, count in lengths.unusable.items())
-        raise InputError(f"none of the plan's {len(lengths):,} samples can be used: {reasons}")
-    limits = RowLimits(settings.max_tokens, settings.max_images) if settings.packing else None
-    rows = Rows(plan, settings.seed, settings.window, lengths, limits)
+    rows = rows_of(plan, settings, lengths)
     served = steps(rows, settings.batch, Cursor(), 0, settings.epochs)
     found = next(itertools.islice(served, step, None), None)
     if found is None:
