@@ -1,0 +1,272 @@
+"""All settings of a training run, one docstring a field; a run is a YAML file of these.
+
+    model: models/embedded
+    out: runs/icl
+    stage: icl
+    data: {plan: runs/plan, max_tokens: 1024, load: {batch: 8}}
+
+`curate train CONFIG.yaml --set optimizer.lr=1e-4` lays single settings over the file.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from curate.settings import Settings
+from train.data.loader import LoaderSettings
+from train.data.rendering.settings import RenderSettings
+
+Stage = Literal["align", "instruct", "icl"]
+Training = Literal["frozen", "full", "lora"]
+
+
+class LoraSettings(Settings):
+    """Low-rank adapters (arXiv 2106.09685) in place of full training."""
+
+    rank: int = Field(default=16, gt=0)
+    """Rank r of the update BA of every adapted weight."""
+
+    alpha: float = Field(default=32, gt=0)
+    """The update is scaled by alpha / rank."""
+
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the adapter's inputs that are dropped while training."""
+
+    targets: tuple[str, ...] = ()
+    """Last names of the linear layers that get adapters, such as q_proj; () for every linear layer matched."""
+
+
+class PartRule(Settings):
+    """How the parameters that a pattern matches are trained; later rules win over earlier ones."""
+
+    match: str
+    """vision, projector, language, embeddings, head, all, or a glob over parameter names such as *.layers.2?.*"""
+
+    train: Training = "full"
+    """frozen, full, or lora (the weights frozen, adapters on their linear layers trained)."""
+
+    lr: float | None = Field(default=None, gt=0)
+    """Learning rate of these parameters; null for the optimiser's own."""
+
+    weight_decay: float | None = Field(default=None, ge=0)
+    """Weight decay of these parameters; null for the optimiser's own."""
+
+
+class DataSettings(Settings):
+    """What is read, and how it becomes rows of tokens."""
+
+    plan: str
+    """The plan's folder or URL (curate mix)."""
+
+    max_tokens: int = Field(default=4096, gt=0)
+    """Positions of a row, and tokens of an episode at most. Both render and load take it from here."""
+
+    max_images: int | None = Field(default=None, gt=0)
+    """Pictures of a row, and of an episode at most."""
+
+    render: RenderSettings = RenderSettings()
+    """How an episode is written: mode, loss on which answers, what is dropped when it is too long."""
+
+    load: LoaderSettings = LoaderSettings()
+    """How rows become steps: batch, micro_batch, epochs, packing, workers, seed."""
+
+    pad_rows: bool | None = None
+    """Give every row max_tokens positions, so that all steps have one shape; null: only when the model is compiled."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_limit(cls, data: Any) -> Any:
+        """max_tokens and max_images of the section hold for rendering and loading, unless these say otherwise."""
+        if not isinstance(data, Mapping):
+            return data
+        limits = {key: data.get(key, cls.model_fields[key].default) for key in ("max_tokens", "max_images")}
+        laid = {
+            name: {**limits, **section} for name in ("render", "load") if isinstance(section := data.get(name, {}), Mapping)
+        }
+        return {**data, **laid}
+
+
+class ValidationSettings(Settings):
+    """A held-out plan whose loss is measured now and then."""
+
+    plan: str
+    """The held-out plan's folder or URL; its episodes should share no concept with the training plan."""
+
+    every: int = Field(default=200, gt=0)
+    """Steps between two validations; the last step is always validated."""
+
+    samples: int = Field(default=512, gt=0)
+    """Samples of the plan that are read, the same ones each time."""
+
+
+class OptimizerSettings(Settings):
+    """AdamW and its schedule."""
+
+    lr: float = Field(default=2e-5, gt=0)
+    """Peak learning rate of parts without one of their own."""
+
+    betas: tuple[float, float] = (0.9, 0.95)
+    """Decay of the averages of the gradient and of its square."""
+
+    eps: float = Field(default=1e-8, gt=0)
+    """Added to the root of the second average."""
+
+    weight_decay: float = Field(default=0.0, ge=0)
+    """Decoupled weight decay of matrices; vectors (norms, biases) have none."""
+
+    clip: float | None = Field(default=1.0, gt=0)
+    """Largest norm of the whole gradient; null for no clipping."""
+
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    """How the learning rate falls after warm-up."""
+
+    warmup: float = Field(default=0.03, ge=0)
+    """Steps of linear warm-up: below 1 a share of all steps, else their number."""
+
+    final: float = Field(default=0.0, ge=0, le=1)
+    """Share of the peak that remains at the end."""
+
+
+class ComputeSettings(Settings):
+    """In what numbers, with what kernels."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """auto: the GPU of this rank where there is one."""
+
+    dtype: Literal["float32", "bfloat16"] = "bfloat16"
+    """Type of the computation. Trained weights are float32 masters either way, frozen ones are kept in this type."""
+
+    attention: Literal["sdpa", "eager", "flex_attention"] = "sdpa"
+    """Attention function of the language model."""
+
+    recompute: Literal["none", "selective", "full"] = "none"
+    """Activation checkpointing: nothing, all but matrix products and attention, or whole blocks are computed again."""
+
+    compile: bool = False
+    """torch.compile every block; needs rows of one shape, which data.pad_rows then gives."""
+
+    threads: int | None = Field(default=None, gt=0)
+    """Threads of one process on a CPU; null: the cores it may use, shared among the ranks of the machine."""
+
+    deterministic: bool = False
+    """Ask for deterministic kernels on a GPU, at some cost; on a CPU a run repeats bit for bit anyway."""
+
+
+class ParallelSettings(Settings):
+    """How the model lies on the ranks that torchrun started."""
+
+    replicas: int = Field(default=1, gt=0)
+    """Groups that hold the whole model each (HSDP); the ranks of a group shard it among them. 1: plain FSDP."""
+
+    shard: Literal["auto", "always"] = "auto"
+    """auto: shard when there are several ranks; always: also on one rank, which casts block by block."""
+
+    frozen: Literal["sharded", "replicated"] = "sharded"
+    """Whether frozen towers are sharded with the rest, or every rank keeps them whole."""
+
+    timeout: float = Field(default=600, gt=0)
+    """Seconds after which a rank that waits for the others gives up."""
+
+
+class CheckpointSettings(Settings):
+    """What is kept to go on from."""
+
+    every: int = Field(default=500, gt=0)
+    """Steps between two checkpoints; the last step and SIGTERM always leave one."""
+
+    keep: int = Field(default=2, gt=0)
+    """Latest checkpoints that stay."""
+
+    best: str | None = None
+    """A logged figure, such as validation.loss, whose smallest value keeps its checkpoint besides."""
+
+    background: bool = True
+    """Write while training goes on."""
+
+
+class LogSettings(Settings):
+    """What is told, and how often."""
+
+    every: int = Field(default=10, gt=0)
+    """Steps that one line of metrics.jsonl sums up."""
+
+    tensorboard: bool = True
+    """Also write TensorBoard's event files."""
+
+    peak_tflops: float | None = Field(default=None, gt=0)
+    """What the device can do at most, for the share of it that is used (MFU); null: known by its name, else measured."""
+
+    profile: tuple[int, int] | None = None
+    """First and last step that the profiler records into OUT/profile."""
+
+
+class TrainConfig(Settings):
+    """One stage of training."""
+
+    model: str
+    """Folder or hub name of the model (curate assemble makes one), or the folder of a run or of an export to start from."""
+
+    out: str
+    """Folder of the run: checkpoints, metrics, the config itself. Running again goes on from its latest checkpoint."""
+
+    data: DataSettings
+    """What is read."""
+
+    stage: Stage = "icl"
+    """Sets what is trained unless `parts` says otherwise. align: the projector alone; instruct and icl: projector and
+    language model."""
+
+    parts: tuple[PartRule, ...] = ()
+    """Rules laid over the stage's own."""
+
+    lora: LoraSettings = LoraSettings()
+    """Of the parts with `train: lora`."""
+
+    steps: int | None = Field(default=None, gt=0)
+    """Steps of the run; null: the epochs of data.load. More steps than these epochs have go on with further epochs."""
+
+    seed: int = 0
+    """Of dropout, adapters and the order of the samples."""
+
+    validation: ValidationSettings | None = None
+    """A held-out plan to measure on."""
+
+    optimizer: OptimizerSettings = OptimizerSettings()
+    """AdamW and its schedule."""
+
+    compute: ComputeSettings = ComputeSettings()
+    """Numbers and kernels."""
+
+    parallel: ParallelSettings = ParallelSettings()
+    """Ranks."""
+
+    checkpoint: CheckpointSettings = CheckpointSettings()
+    """What is kept."""
+
+    log: LogSettings = LogSettings()
+    """What is told."""
+
+    max_bad_steps: int = Field(default=3, gt=0)
+    """Steps in a row without a finite loss or gradient after which the run stops."""
+
+    remote_code: bool = False
+    """Run code that comes with the model. Only for models whose code you have read."""
+
+    @field_validator("data", mode="before")
+    @classmethod
+    def _whole(cls, data: Any) -> Any:
+        if isinstance(data, str):
+            raise ValueError("give a mapping with the plan's folder, as in data: {plan: runs/plan}")
+        return data
+
+    @property
+    def rules(self) -> tuple[PartRule, ...]:
+        """The stage's rules with the user's laid over them."""
+        language: Training = "frozen" if self.stage == "align" else "full"
+        own = (
+            PartRule(match="all", train=language),
+            PartRule(match="vision", train="frozen"),
+            PartRule(match="projector", train="full"),
+        )
+        return own + self.parts
