@@ -1,0 +1,1 @@
+"""Ranks, and how a model lies on them."""
