@@ -1,0 +1,88 @@
+"""A run's folder: what it was started with, and whether it may go on.
+
+OUT/config.yaml      the settings; a run goes on only with settings that shape the same curve
+OUT/model/           configuration and processor of the model, without weights
+OUT/metrics.jsonl    a row every few steps          OUT/tensorboard/
+OUT/checkpoints/     what to go on from             OUT/bad/   steps that had no finite loss
+OUT/summary.json     how it ended
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from curate.errors import ConfigError, InputError
+from curate.settings import read_yaml
+from curate.storage import Folder, hash_json
+from train.config import TrainConfig
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, ProcessorMixin
+
+CONFIG, MODEL, SUMMARY = "config.yaml", "model", "summary.json"
+
+FREE = (
+    "out", "log", "checkpoint", "parallel", "validation", "max_bad_steps", "remote_code",
+    "compute.device", "compute.threads", "compute.compile", "compute.recompute", "compute.attention", "compute.deterministic",
+    "data.load.micro_batch", "data.load.workers", "data.load.prefetch", "data.load.max_faults", "data.pad_rows",
+)  # fmt: skip
+"""Settings that may change when a run goes on: they change how it is computed, not what."""
+
+
+def shaping(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The settings that decide a run's curve, by dotted name."""
+    found: dict[str, Any] = {}
+    for key, value in config.items():
+        name = f"{prefix}{key}"
+        if name in FREE:
+            continue
+        found |= shaping(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
+    return found
+
+
+def digest_of(config: TrainConfig) -> str:
+    """Equal for runs that train the same."""
+    return hash_json(shaping(config.model_dump(mode="json")))
+
+
+def check_folder(config: TrainConfig) -> None:
+    """ConfigError when OUT holds a run with other settings, InputError when it holds something else."""
+    out = Path(config.out)
+    if "://" in config.out:
+        raise ConfigError(f"out: {config.out} is a URL; checkpoints are written to a disk that all ranks share")
+    if out.is_file():
+        raise InputError(f"{out} is a file; give another out")
+    if not out.is_dir() or not (names := sorted(os.listdir(out))):
+        return
+    if CONFIG not in names:
+        raise InputError(f"{out} holds no run of the trainer ({names[0]} lies there); give another out")
+    old, new = shaping(read_yaml(out / CONFIG)), shaping(config.model_dump(mode="json"))
+    changed = list(_changes(old, new))
+    if changed:
+        raise ConfigError(
+            f"{out} holds a run with other settings ({'; '.join(changed[:3])}); give another out, or put them back"
+        )
+
+
+def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+    for name in sorted({*old, *new}):
+        if old.get(name) != new.get(name):
+            yield f"{name} was {old.get(name)}, is {new.get(name)}"
+
+
+def write_run(config: TrainConfig, model: "PretrainedConfig", processor: "ProcessorMixin") -> None:
+    """OUT/config.yaml, which makes OUT a run's folder, and OUT/model/, with which its checkpoints are a model."""
+    out = Folder.of(config.out)
+    model.save_pretrained(str(out.local(MODEL)))
+    processor.save_pretrained(str(out.local(MODEL)))
+    text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    out.write(CONFIG, text.encode())
+
+
+def processor_of(place: str) -> str:
+    """Where the processor of a model lies: in a run's folder below it."""
+    inside = Path(place) / MODEL
+    return str(inside) if (Path(place) / CONFIG).is_file() and inside.is_dir() else place
