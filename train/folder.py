@@ -1,7 +1,6 @@
 """A run's folder: what it was started with, and whether it may go on.
 
 OUT/config.yaml      the settings; a run goes on only with settings that shape the same curve
-OUT/model/           configuration and processor of the model, without weights
 OUT/metrics.jsonl    a row every few steps          OUT/tensorboard/
 OUT/checkpoints/     what to go on from             OUT/bad/   steps that had no finite loss
 OUT/summary.json     how it ended
@@ -10,7 +9,7 @@ OUT/summary.json     how it ended
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
@@ -19,10 +18,7 @@ from curate.settings import read_yaml
 from curate.storage import Folder, hash_json
 from train.config import TrainConfig
 
-if TYPE_CHECKING:
-    from transformers import PretrainedConfig, ProcessorMixin
-
-CONFIG, MODEL, SUMMARY = "config.yaml", "model", "summary.json"
+CONFIG, SUMMARY = "config.yaml", "summary.json"
 
 FREE = (
     "out", "log", "checkpoint", "parallel", "validation", "max_bad_steps", "remote_code",
@@ -73,16 +69,7 @@ def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
             yield f"{name} was {old.get(name)}, is {new.get(name)}"
 
 
-def write_run(config: TrainConfig, model: "PretrainedConfig", processor: "ProcessorMixin") -> None:
-    """OUT/config.yaml, which makes OUT a run's folder, and OUT/model/, with which its checkpoints are a model."""
-    out = Folder.of(config.out)
-    model.save_pretrained(str(out.local(MODEL)))
-    processor.save_pretrained(str(out.local(MODEL)))
+def write_config(config: TrainConfig) -> None:
+    """OUT/config.yaml, which makes OUT a run's folder."""
     text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-    out.write(CONFIG, text.encode())
-
-
-def processor_of(place: str) -> str:
-    """Where the processor of a model lies: in a run's folder below it."""
-    inside = Path(place) / MODEL
-    return str(inside) if (Path(place) / CONFIG).is_file() and inside.is_dir() else place
+    Folder.of(config.out).write(CONFIG, text.encode())

@@ -22,16 +22,15 @@ from curate.storage import Folder
 from train.breakdown import Breakdown, Totals
 from train.build import Run, opened
 from train.config import TrainConfig
-from train.data.loader import LoaderState
 from train.data.records import Batch
+from train.data.state import LoaderState
 from train.folder import SUMMARY
 from train.guard import Guard, out_of_memory
 from train.loss import Targets, token_losses
-from train.metrics import Logbook, Meter, Row, Silent, Watch, flat, learning_rates, peak_flops, profiled
-from train.parallel.ranks import Ranks, started
+from train.metrics import Logbook, Meter, Row, Silent, Watch, peak_flops, profiled
+from train.parallel.ranks import started
 from train.parallel.sharding import autocast, clip
-from train.signals import Asked, asked_to_stop
-
+from train.signals import Asked, Decision, asked_to_stop
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
@@ -75,7 +74,7 @@ class Loop:
         ranks, config = run.ranks, run.config
         peak = peak_flops(ranks.device, config.compute.dtype, config.log.peak_tflops)
         self._losses = Breakdown(run.plan, ranks.device)
-        self._meter = Meter(ranks, run.flops, peak, run.steps)
+        self._meter = Meter(ranks, run.flops, run.steps, peak)
         facts = {"config": run.digest, "seed": config.seed, "world": ranks.world}
         self._guard = Guard(run.out, config.max_bad_steps, run.plan, facts, ranks.rank)
         self._figures: dict[str, float] = {}
@@ -126,14 +125,13 @@ class Loop:
             for own, found in zip(targets, losses, strict=True):
                 self._losses.add(own, found)
         run.optimizer.zero_grad(set_to_none=True)
-        self.step, self._norm = self.step + 1, norm
-        self._meter.step()
+        self.step += 1
+        self._meter.step(batches, norm)
         run.watch.step(self.step)
 
     def _backward(self, batch: Batch, targets: Targets, whole: float) -> torch.Tensor:
         """Adds the gradient of a micro-batch; gives its token losses [N]."""
         run, device = self.run, self.run.ranks.device
-        self._meter.micro_batch(batch)
         try:
             there, own = batch.map(lambda tensor: tensor.to(device, non_blocking=True)), targets.to(device)
             losses = token_losses(run.model, there, own, run.packed, autocast(run.config.compute, run.ranks))
@@ -149,31 +147,29 @@ class Loop:
         totals = self._losses.totals(run.ranks)
         self._losses.clear()
         self._tokens += totals.tokens
-        more = {"lr": learning_rates(run.optimizer), "grad_norm": float(self._norm), "bad_steps": self._guard.skipped}
-        self._write("train", totals, more | self._meter.figures(self.step))
+        figures = self._meter.figures(run.optimizer, self.step)
+        self._write("train", totals, figures | {"bad_steps": self._guard.skipped})
 
     def _validate(self) -> None:
         run, settings = self.run, self.run.config.validation
         if settings is None or run.validation is None or not self._due(settings.every):
             return
-        began = time.perf_counter()
-        self._write("validation", run.validation.measure(run.model), {})
-        self._meter.paused(time.perf_counter() - began)
+        with self._meter.paused():
+            self._write("validation", run.validation.measure(run.model), {})
 
     def _write(self, kind: Literal["train", "validation"], totals: Totals, more: Mapping[str, Any]) -> None:
         row: Row = {"step": self.step, "kind": kind, "loss": totals.loss, "losses": totals.losses, "tokens": totals.tokens}
         row |= more  # type: ignore[typeddict-item]
-        known = flat({name: value for name, value in row.items() if name not in ("step", "tokens")})
-        self._figures |= {f"{kind}.{name}" if kind == "validation" else name: value for name, value in known.items()}
+        prefix = "validation." if kind == "validation" else ""
+        self._figures |= {f"{prefix}{name}": value for name, value in row.items() if isinstance(value, float)}
         self._logbook.write(row)
         self.run.watch.row(row)
 
     def _save(self) -> None:
         run = self.run
         if self._due(run.config.checkpoint.every) or self._stop.wanted(self.step):
-            began = time.perf_counter()
-            run.checkpoints.save(self.step, run.model, run.optimizer, self._progress(), self._figures)
-            self._meter.paused(time.perf_counter() - began)
+            with self._meter.paused():
+                run.checkpoints.save(self.step, run.model, run.optimizer, self._progress(), self._figures)
 
     def _due(self, every: int) -> bool:
         return self.step % every == 0 or self.step == self.run.steps
@@ -219,17 +215,3 @@ class Loop:
         if run.ranks.first:
             Folder.of(run.config.out).write(SUMMARY, json.dumps(asdict(summary), indent=2).encode())
         return summary
-
-
-class Decision:
-    """Whether the ranks stop before the next step, decided once a step so that all hear the same."""
-
-    def __init__(self, ranks: Ranks, asked: Asked) -> None:
-        self._ranks, self._asked = ranks, asked
-        self._step, self._wanted = -1, False
-
-    def wanted(self, step: int) -> bool:
-        """Every rank must ask."""
-        if step != self._step:
-            self._step, self._wanted = step, self._ranks.any(bool(self._asked.signal))
-        return self._wanted

@@ -19,7 +19,7 @@ from train.data.records import Batch
 from train.model.isolation import isolating_mask
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    pass
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def token_losses(
     batch: Batch,
     targets: Targets,
     packed: bool = True,
-    cast: AbstractContextManager[None] | None = None,
+    cast: AbstractContextManager[object] | None = None,
 ) -> torch.Tensor:
     """[N] float32 cross-entropy of each supervised token. `packed` rows hold several episodes, which must not see
     one another. `cast` is the context in which the model computes."""

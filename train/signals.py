@@ -5,6 +5,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from train.parallel.ranks import Ranks
 
 
 class Asked:
@@ -33,3 +37,17 @@ def asked_to_stop() -> Iterator[Asked]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+class Decision:
+    """Whether the ranks stop before the next step, decided once a step so that all hear the same."""
+
+    def __init__(self, ranks: "Ranks", asked: Asked) -> None:
+        self._ranks, self._asked = ranks, asked
+        self._step, self._wanted = -1, False
+
+    def wanted(self, step: int) -> bool:
+        """Every rank must ask."""
+        if step != self._step:
+            self._step, self._wanted = step, self._ranks.any(bool(self._asked.signal))
+        return self._wanted

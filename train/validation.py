@@ -8,21 +8,30 @@ import torch
 from train.breakdown import Breakdown, Totals
 from train.config import TrainConfig
 from train.data.steps import Cursor, Rows, steps
+from train.datasets import Data
 from train.loss import Targets, token_losses
 from train.parallel.sharding import autocast
 
 if TYPE_CHECKING:
-    from train.build import Data
+    from train.metrics import Watch
     from train.parallel.ranks import Ranks
 
 
 class Validation:
     """A held-out plan, and how many of its steps are measured."""
 
-    def __init__(self, config: TrainConfig, data: "Data", ranks: "Ranks", samples: int) -> None:
+    def __init__(self, config: TrainConfig, data: Data, ranks: "Ranks", samples: int) -> None:
         self._config, self._data, self._ranks = config, data, ranks
         with data.loader(ranks) as loader:
             self._steps = _steps_with(loader.rows, data.settings.batch, samples)
+
+    @classmethod
+    def of(cls, config: TrainConfig, ranks: "Ranks", watch: "Watch") -> "Validation | None":
+        """The config's validation, its plan opened and measured; None where it wants none."""
+        if config.validation is None:
+            return None
+        held_out = config.data.model_copy(update={"plan": config.validation.plan})
+        return cls(config, Data.of(config, held_out, ranks, watch), ranks, config.validation.samples)
 
     def measure(self, model: torch.nn.Module) -> Totals:
         """The mean loss over the samples, and its parts; every rank must ask."""

@@ -1,0 +1,69 @@
+"""A plan with all that makes batches of it on one rank."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from curate.shards.plans import Plan
+from train.checkpoint import weights_of
+from train.config import DataSettings, TrainConfig
+from train.data.collate import Collate, CollateSettings
+from train.data.lengths import Lengths, Progress, measure
+from train.data.loader import Loader, LoaderSettings
+from train.data.rendering import Renderer
+
+if TYPE_CHECKING:
+    from train.metrics import Watch
+    from train.parallel.ranks import Ranks
+
+
+SECONDS_BETWEEN_NOTES = 5.0
+
+
+@dataclass(frozen=True)
+class Data:
+    """A plan with all that makes batches of it."""
+
+    plan: Plan
+    settings: LoaderSettings
+    collate: Collate
+    lengths: Lengths
+
+    @classmethod
+    def of(cls, config: TrainConfig, data: DataSettings, ranks: "Ranks", watch: "Watch") -> "Data":
+        """The plan opened, its samples measured (once: rank 0 does it, the others find it done)."""
+        plan = Plan.open(data.plan)
+        renderer = Renderer.load(weights_of(config.model).base, data.render)
+        settings = loader_settings(config, data)
+        if not ranks.first:
+            ranks.barrier()
+        lengths = measure(plan, renderer, max(1, settings.workers), told(watch), settings.max_faults)
+        if ranks.first:
+            ranks.barrier()
+        fixed = config.compute.compile if data.pad_rows is None else data.pad_rows
+        collate = Collate(renderer, CollateSettings(pad_to=data.max_tokens if fixed else None, blank=True))
+        return cls(plan, settings, collate, lengths)
+
+    def loader(self, ranks: "Ranks", state: Mapping[str, Any] | None = None) -> Loader:
+        """This rank's loader, from the beginning or from where a checkpoint stopped."""
+        return Loader(self.plan, self.collate, self.settings, self.lengths, ranks.rank, ranks.world, state)
+
+
+def loader_settings(config: TrainConfig, data: DataSettings) -> LoaderSettings:
+    """The loader's settings as the run needs them: its seed, and no end where the run counts steps."""
+    own = {} if "seed" in data.load.model_fields_set else {"seed": config.seed}
+    return data.load.model_copy(update=own | ({"epochs": None} if config.steps else {}))
+
+
+def told(watch: "Watch") -> Progress:
+    """Measuring's progress as a note now and then."""
+    spoke = time.monotonic()
+
+    def progress(done: int, total: int) -> None:
+        nonlocal spoke
+        if time.monotonic() - spoke > SECONDS_BETWEEN_NOTES:
+            spoke = time.monotonic()
+            watch.note(f"measuring samples: {done:,} of {total:,}")
+
+    return progress
