@@ -16,15 +16,15 @@ from curate.errors import IntegrityError
 from curate.images import BadImage
 from curate.settings import Settings
 from curate.shards import Sample
+from train.data.blank import Blank
 from train.data.pictures import pixels
 from train.data.positions import GRID, counting_of, mrope_positions, plain_positions
 from train.data.records import BadSample, Batch, Fault, Loaded, Rendered, Row, Segment
+from train.data.sheets import IGNORED as IGNORED
+from train.data.sheets import Laid, Sheets
 
 if TYPE_CHECKING:
     import torch
-
-IGNORED = -100
-"""A label that transformers' losses pass over."""
 
 
 class Renders(Protocol):
@@ -48,6 +48,9 @@ class CollateSettings(Settings):
     positions: Literal["auto", "plain", "mrope"] = "auto"
     """How the model counts positions; auto knows it by the processor."""
 
+    blank: bool = False
+    """Lay a blank picture into every micro-batch without one, so that all ranks go through the same parts of the model."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ready:
@@ -56,15 +59,6 @@ class Ready:
     loaded: Loaded
     rendered: Rendered
     pictures: "tuple[torch.Tensor, ...]"  # [3, H, W] uint8 each
-
-
-@dataclass(frozen=True, slots=True)
-class Laid:
-    """An episode at its place in the batch."""
-
-    segment: Segment
-    rendered: Rendered
-    positions: npt.NDArray[np.int64]  # [T] or [3, T]
 
 
 class Collate:
@@ -78,6 +72,7 @@ class Collate:
         self._names = frozenset(processor.model_input_names)
         self._image_token = int(processor.image_token_id)
         self._padding = _padding_token(processor.tokenizer, self._image_token)
+        self._blank = Blank.cheapest(processor) if self.settings.blank else None
 
     def __call__(self, rows: Sequence[Row]) -> Batch:
         """One micro-batch. `faults` are those found here; those that stand in the rows are known to the caller."""
@@ -148,8 +143,14 @@ class Collate:
     ) -> Batch:
         import torch
 
-        sheets = Sheets(rows, self._length(laid), self._padding, threefold=self._counting == "mrope")
-        for one in laid:
+        length, added = self._length(laid), list(laid)
+        if self._blank and not pixels:
+            pixels = self._blank.pixels
+            added.append(self._blank.laid(laid, rows, self._positions(self._blank.rendered, self._blank.grids)))
+            stop = added[-1].segment.stop
+            length = length if stop <= length else self._rounded(stop)
+        sheets = Sheets(rows, length, self._padding, threefold=self._counting == "mrope")
+        for one in added:
             sheets.write(one)
         inputs = {"input_ids": sheets.input_ids, "position_ids": sheets.positions}
         if "mm_token_type_ids" in self._names:  # 0 text, 1 image: what the model tells its images apart by
@@ -163,37 +164,13 @@ class Collate:
     def _length(self, laid: Sequence[Laid]) -> int:
         longest = max((one.segment.stop for one in laid), default=1)
         if self.settings.pad_to is None:
-            return -(-longest // self.settings.multiple) * self.settings.multiple
+            return self._rounded(longest)
         if longest > self.settings.pad_to:
             raise ValueError(f"a row of {longest} positions does not fit into pad_to {self.settings.pad_to}")
         return self.settings.pad_to
 
-
-class Sheets:
-    """The arrays of a batch of B rows of L positions, all padding until episodes are written onto them."""
-
-    def __init__(self, rows: int, length: int, padding: int, threefold: bool) -> None:
-        shape = (rows, length)
-        self.input_ids = np.full(shape, padding, np.int64)
-        count = np.broadcast_to(np.arange(length, dtype=np.int64), (3, *shape) if threefold else shape)
-        self.positions = count.copy()  # [B, L] or [3, B, L]
-        self.labels = np.full(shape, IGNORED, np.int64)
-        self.weights = np.zeros(shape, np.float32)
-        self.answers = np.full(shape, -1, np.int16)
-        self.segments = np.zeros(shape, np.int32)
-
-    def write(self, laid: Laid) -> None:
-        """One episode. Its first token is never a label: the position before it belongs to another episode."""
-        row, start, rendered = laid.segment.row, laid.segment.start, laid.rendered
-        there = (row, slice(start, laid.segment.stop))
-        self.input_ids[there] = rendered.input_ids
-        self.positions[(..., *there)] = laid.positions
-        self.weights[there] = rendered.weights
-        self.weights[row, start] = 0
-        self.labels[there] = np.where(self.weights[there] > 0, rendered.input_ids, IGNORED)
-        self.answers[there] = rendered.answers
-        self.answers[row, start] = -1
-        self.segments[there] = self.segments[row].max() + 1
+    def _rounded(self, length: int) -> int:
+        return -(-length // self.settings.multiple) * self.settings.multiple
 
 
 def _picture(sample: Sample, place: int, sizes: Mapping[int, tuple[int, int]]) -> "torch.Tensor":
