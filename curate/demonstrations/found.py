@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Protocol
 
 from pydantic import Field
 
+from curate.demonstrations.holdout import HoldoutSettings
 from curate.images import MAX_PIXELS
 from curate.registry import Registry
 from curate.settings import Settings
@@ -45,6 +46,8 @@ class ImportSettings(Settings):
     """Most images of one demonstration."""
     svg_size: int = Field(224, ge=1, le=4096)
     """Longer side of a rendered drawing, in pixels."""
+    holdout: HoldoutSettings | None = None
+    """Take only one side of a split by concept; null takes all."""
 
 
 class Unusable(Exception):

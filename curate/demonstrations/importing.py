@@ -145,6 +145,7 @@ class Import:
                 found = next(pairs, None)
                 if found is None:
                     return
+                self._check_side(found)
                 made.append(self._demonstration(item, found, seen))
                 part.saw()
             except Unwanted as reason:
@@ -160,6 +161,11 @@ class Import:
         if not self._wanted(item):
             raise Unwanted("excluded")
         yield from self._opened().found(item)
+
+    def _check_side(self, found: Found) -> None:
+        holdout = self._set.holdout
+        if holdout and (part := holdout.part_of(found.concepts)) != holdout.take:
+            raise Unwanted("held_out" if part == "held" else "not_held_out", found.concepts[0] if found.concepts else "")
 
     def _demonstration(self, item: Item, found: Found, seen: dict[Picture, Image]) -> Demonstration:
         most = self._set.max_text

@@ -13,7 +13,7 @@ from curate.episodes.dice import Bits, Floats, Ints, Mask
 from curate.episodes.pool import Pool
 from curate.episodes.settings import GuardSettings
 
-RULES = ("itself", "exact_image", "perceptual_hash", "cosine", "document", "twice")
+RULES = ("itself", "exact_image", "perceptual_hash", "cosine", "document", "source", "twice")
 
 
 @dataclass
@@ -48,6 +48,8 @@ class Guard:
         if rules.document:
             mine_from = pool.documents[mine]
             broken["document"] = (pool.documents[candidates] == mine_from) & (mine_from >= 0)
+        if rules.source:
+            broken["source"] = pool.sources[candidates] == pool.sources[mine]
         return broken
 
     def _look_alike(self, one: Ints, other: Ints, bits: int) -> Mask:

@@ -85,6 +85,7 @@ class Pool:
     names: list[str]  # by concept code
     related: Ints  # sorted a * len(names) + b for concepts a, b that one picture bears, in whatever records
     documents: Ints  # [N]
+    sources: Ints  # [N]
     images: Ints  # [N, M]
     hashes: Bits  # [N, M]
     vectors: NDArray[np.float16] | None  # [V, D] unit rows
@@ -126,6 +127,7 @@ class Pool:
             names=_names(column, concepts),
             related=related,
             documents=Codes().array(name or None for name in column["document_id"]),
+            sources=Codes().array(column["source"]),
             images=images.codes,
             hashes=images.hashes,
             vectors=None if vectors is None else vectors.astype(np.float16, copy=False),
@@ -195,7 +197,7 @@ LABEL = 60
 CHUNK = 32
 """Queries whose vectors are compared together, so that they stay in a core's cache."""
 
-_READ = ("id", "images", "question", "answer", "task", "concepts", "format", "document_id")
+_READ = ("id", "images", "question", "answer", "task", "concepts", "format", "document_id", "source")
 
 
 def _names(column: dict[str, list[Any]], concepts: Codes) -> list[str]:

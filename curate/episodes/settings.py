@@ -11,7 +11,7 @@ Ways = Annotated[int, Field(ge=2, le=26)]
 
 
 class GuardSettings(Settings):
-    """Which demonstrations an episode must not hold. Every rule is on unless it is switched off."""
+    """Which demonstrations an episode must not hold. Every rule but `source` is on unless it is switched off."""
 
     itself: bool = True
     """No demonstration is the query's own record."""
@@ -24,6 +24,9 @@ class GuardSettings(Settings):
     the vector is their mean direction, so there the rules on bytes and hashes are the ones that see each image."""
     document: bool = True
     """No demonstration from the query's document."""
+    source: bool = False
+    """No demonstration from the query's source. Where each drawing style of the same concepts is a source, the query is
+    then in another style than every demonstration."""
     twice: bool = True
     """The three image rules hold between the demonstrations of an episode too. One record never stands twice."""
 

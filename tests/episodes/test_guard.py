@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from curate.episodes.pool import Pool
 from curate.episodes.settings import EpisodeSettings, GuardSettings, Plan
-from curate.schema import Demonstration, Episode, Image
+from curate.schema import Demonstration, Episode, Image, Provenance
 
 BITS, COSINE = 4, 0.97
 PLANS = [
@@ -127,3 +127,25 @@ def test_a_query_is_dropped_and_never_shortened(made: Any) -> None:
     assert {len(e.demonstrations) for e in found} == {9}
     same_page = [("d00003#0", "too_few_demonstrations"), ("d00005#0", "too_few_demonstrations")]
     assert (len(found), sorted(ear.dropped)) == (8, same_page)
+
+
+def test_demonstrations_can_be_kept_to_other_sources_than_the_query(made: Any) -> None:
+    styles = ["ink", "oil", "chalk"]
+    demos = [
+        made.demonstration(
+            i,
+            concepts=(f"thing {i // 3}",),
+            source=styles[i % 3],
+            provenance=Provenance(styles[i % 3], str(i), ("import:0123",)),
+        )
+        for i in range(120)
+    ]
+    plans = [Plan(format=form, selector="random", shots=[2], ways=2) for form in ("multiple_choice", "classification")]
+    plans += [Plan(format="open_qa", selector="random", shots=[2])]
+    known, ear = {d.id: d.source for d in demos}, made.Ear()
+    episodes = made.build(Pool.of(demos), EpisodeSettings(episodes=plans, guard=GuardSettings(source=True)), ear)
+    assert len(episodes) == len(demos)
+    for episode in episodes:
+        asked = known[episode.query.demonstration_id]
+        assert all(known[shot.demonstration_id] != asked for shot in episode.demonstrations)
+    assert ear.tallies["guard", "source"] > 0
