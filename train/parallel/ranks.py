@@ -112,7 +112,9 @@ def _device(asked: str, local: int) -> torch.device:
     if not found:
         raise ConfigError("compute.device is cuda, and torch sees no GPU here; set it to auto or cpu")
     if local >= found:
-        raise ConfigError(f"local rank {local} has no GPU of its own, the machine has {found}; start at most {found} ranks on it")
+        raise ConfigError(
+            f"local rank {local} has no GPU of its own, the machine has {found}; start at most {found} ranks on it"
+        )
     return torch.device("cuda", local)
 
 
@@ -163,7 +165,7 @@ def _group(rank: int, world: int, device: torch.device, timeout: float) -> Itera
 def _broken(error: RuntimeError) -> str:
     """The first words of an error of the connection between ranks; "" for any other error."""
     told = " ".join(str(error).split())
-    if not isinstance(error, dist.DistError) and "gloo/" not in told and "gloo" not in told.lower():
+    if not isinstance(error, dist.DistError) and "gloo" not in told.lower():
         return ""
     return told.rsplit("] ", 1)[-1][:160]
 
