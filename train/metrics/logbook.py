@@ -1,26 +1,48 @@
-"""OUT/metrics.jsonl and OUT/tensorboard: what a run measured, one row a line, no step twice."""
+"""OUT/metrics.jsonl and OUT/tensorboard: what a run measured, one row a line, no step twice.
 
+A row is a JSON object; see Row. Rows of training and of validation stand in one file, in the order of their steps. Lines
+are appended and handed to the system at once, so that a killed process loses none but the one it was writing; that one is
+cut away when the run goes on, as are rows behind the step it goes on from. Figures that are not finite stand as null.
+"""
+
+import json
+import math
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import IO, TYPE_CHECKING, Any, Literal, TypedDict
+
+from curate.storage import Folder, clear_errors
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+METRICS, TENSORBOARD = "metrics.jsonl", "tensorboard"
+
+
+class Loss(TypedDict):
+    """The mean loss of some tokens."""
+
+    loss: float | None
+    tokens: int
 
 
 class Row(TypedDict, total=False):
-    """A line of metrics.jsonl."""
+    """A line of metrics.jsonl. Rates are of all ranks together; keys that were not measured are absent."""
 
-    step: int  # steps done, counted from 1
+    step: int  # steps done
     kind: Literal["train", "validation"]
-    loss: float | None
-    losses: dict[str, dict[str, dict[str, Any]]]  # source | format | shots -> value -> {"loss": , "tokens": }
-    tokens: int  # supervised tokens the losses are means over
+    loss: float | None  # mean over the supervised tokens since the last row, by their weights
+    tokens: int  # these tokens
+    losses: dict[str, dict[str, Loss]]  # "source" | "format" | "shots" -> value -> mean
     lr: dict[str, float]  # by part
-    grad_norm: float | None
-    bad_steps: int  # skipped so far
-    tokens_per_s: dict[str, float]  # all, real, supervised
-    images_per_s: float
-    data_wait: float
+    grad_norm: float | None  # of the last step, before clipping
+    bad_steps: int  # steps of the run that were skipped
     step_s: float
-    memory_gb: dict[str, float]  # now, peak
-    mfu: float
+    tokens_per_s: dict[str, float]  # "all" positions, "real" ones (no padding), "supervised"
+    images_per_s: float
+    data_wait: float  # share of the time, 0 to 1
+    memory_gb: dict[str, float]  # "now", "peak", of the fullest rank
+    mfu: float  # share of the devices' peak, 0 to 1
     eta_s: float
 
 
@@ -28,17 +50,88 @@ class Logbook:
     """Appends rows; on a rank that does not write, every method does nothing."""
 
     def __init__(self, out: Path, writes: bool = True, resumed: int = 0, tensorboard: bool = True) -> None:
-        """Rows behind step `resumed` are cut away, 0 for a fresh run. `writes`: ranks.first."""
-        raise NotImplementedError
+        """Rows behind step `resumed` are cut away, all of them for a fresh run. `writes`: ranks.first."""
+        self._out = out
+        self._file: IO[str] | None = None
+        self._board: SummaryWriter | None = None
+        if not writes:
+            return
+        rows = [row for row in read_rows(out / METRICS) if row["step"] <= resumed]
+        Folder.of(out).write(METRICS, "".join(map(_line, rows)).encode())
+        self._file = (out / METRICS).open("a", encoding="utf-8")
+        if tensorboard:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._board = SummaryWriter(str(out / TENSORBOARD), purge_step=resumed + 1, flush_secs=20)
 
     def write(self, row: Row) -> None:
-        """Appends a row. Figures that are not finite become null."""
+        """Appends a row."""
+        if self._file is None:
+            return
+        with clear_errors(str(self._out / METRICS)):
+            self._file.write(_line(row))
+            self._file.flush()
+        if self._board is not None:
+            for name, value in flat({key: value for key, value in row.items() if key not in ("step", "kind")}).items():
+                self._board.add_scalar(_tag(str(row["kind"]), name), value, int(row["step"]))
 
     def close(self) -> None:
         """Ends the files."""
+        if self._file is not None:
+            self._file.close()
+        if self._board is not None:
+            self._board.close()
+        self._file = self._board = None
 
     def __enter__(self) -> "Logbook":
         return self
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a metrics.jsonl up to the first line that is none; [] when there is no file."""
+    rows: list[dict[str, Any]] = []
+    for line in path.read_bytes().splitlines() if path.exists() else []:
+        try:
+            row = json.loads(line)
+        except ValueError:
+            break
+        if not isinstance(row, dict) or not isinstance(row.get("step"), int):
+            break
+        rows.append(row)
+    return rows
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    return json.dumps(_finite(row), ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _finite(value: Any) -> Any:
+    """The value as JSON can have it: null for a figure that is not finite."""
+    if isinstance(value, Mapping):
+        return {str(key): _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return value if not isinstance(value, float) or math.isfinite(value) else None
+
+
+def flat(figures: Mapping[str, Any], under: str = "") -> dict[str, float]:
+    """Numbers of nested figures by dotted names: {"memory_gb": {"now": 1.0}} -> {"memory_gb.now": 1.0}."""
+    found: dict[str, float] = {}
+    for name, value in figures.items():
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{under}{name}.")
+        elif isinstance(value, int | float):
+            found[f"{under}{name}"] = float(value)
+    return found
+
+
+def _tag(kind: str, name: str) -> str:
+    """TensorBoard groups by what stands before the first slash: train/loss, train_losses/source/web."""
+    first, _, rest = name.partition(".")
+    if first != "losses":
+        return f"{kind}/{name.replace('.', '/')}"
+    axis, _, value = rest.partition(".")
+    return f"{kind}_{axis}/{value.replace('.', '/')}"
