@@ -1,3 +1,5 @@
+import itertools
+
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -62,7 +64,7 @@ def test_packed_rows_have_the_loss_of_rows_alone(processors, episodes_plan):
 def test_a_loss_does_not_depend_on_how_rows_are_cut_into_micro_batches(processors, episodes_plan, order, cuts):
     model = tiny_model("vicuna", processors["vicuna"])
     edges = [0, *sorted(cuts), 6]
-    groups = [order[low:high] for low, high in zip(edges, edges[1:], strict=False)]
+    groups = [order[low:high] for low, high in itertools.pairwise(edges)]
     weighted = {"loss": "weighted", "demonstration_weight": 0.25}
     batches = [batch_of(episodes_plan, processors["vicuna"], [(n,) for n in group], **weighted) for group in groups]
     with torch.no_grad():
