@@ -5,15 +5,19 @@ loss falls along it.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 
 from train.loss import Targets
+from train.metrics.logbook import Loss
 
 if TYPE_CHECKING:
     from curate.shards.plans import Plan
     from train.parallel.ranks import Ranks
+
+Losses: TypeAlias = dict[str, dict[str, Loss]]
+"""source, format or shots -> value -> mean"""
 
 POSITIONS = 64
 """Shot positions told apart; later ones count as the last."""
@@ -56,7 +60,7 @@ class Breakdown:
     def totals(self, ranks: "Ranks") -> "Totals":
         """What all ranks counted; every rank must ask."""
         sums = ranks.sum(self._sums).cpu()
-        losses: dict[str, dict[str, dict[str, Any]]] = {}
+        losses: Losses = {}
         start = 0
         for axis, names in self._names.items():
             own = sums[start : start + len(names)].tolist()
@@ -81,9 +85,9 @@ class Breakdown:
 class Totals:
     """The mean loss of a stretch, and of its parts."""
 
-    def __init__(self, loss: float, tokens: int, losses: dict[str, dict[str, dict[str, Any]]]) -> None:
+    def __init__(self, loss: float, tokens: int, losses: Losses) -> None:
         self.loss, self.tokens, self.losses = loss, tokens, losses
 
 
-def _figures(loss: float, weight: float, tokens: float) -> dict[str, Any]:
+def _figures(loss: float, weight: float, tokens: float) -> Loss:
     return {"loss": loss / weight if weight else float("nan"), "tokens": int(tokens)}
