@@ -19,13 +19,6 @@ if TYPE_CHECKING:
 METRICS, TENSORBOARD = "metrics.jsonl", "tensorboard"
 
 
-class Loss(TypedDict):
-    """The mean loss of some tokens."""
-
-    loss: float | None
-    tokens: int
-
-
 class Row(TypedDict, total=False):
     """A line of metrics.jsonl. Rates are of all ranks together; keys that were not measured are absent."""
 
@@ -33,7 +26,7 @@ class Row(TypedDict, total=False):
     kind: Literal["train", "validation"]
     loss: float | None  # mean over the supervised tokens since the last row, by their weights
     tokens: int  # these tokens
-    losses: dict[str, dict[str, Loss]]  # "source" | "format" | "shots" -> value -> mean
+    losses: dict[str, dict[str, dict[str, Any]]]  # source | format | shots -> value -> {"loss": , "tokens": }
     lr: dict[str, float]  # by part
     grad_norm: float | None  # of the last step, before clipping
     bad_steps: int  # steps of the run that were skipped
@@ -60,9 +53,7 @@ class Logbook:
         Folder.of(out).write(METRICS, "".join(map(_line, rows)).encode())
         self._file = (out / METRICS).open("a", encoding="utf-8")
         if tensorboard:
-            from torch.utils.tensorboard import SummaryWriter
-
-            self._board = SummaryWriter(str(out / TENSORBOARD), purge_step=resumed + 1, flush_secs=20)
+            self._board = _board(out / TENSORBOARD, resumed + 1)
 
     def write(self, row: Row) -> None:
         """Appends a row."""
@@ -88,6 +79,13 @@ class Logbook:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+
+def _board(place: Path, first: int) -> "SummaryWriter":
+    """TensorBoard's writer; what it shows of step `first` and later ones is dropped."""
+    from torch.utils.tensorboard import SummaryWriter
+
+    return SummaryWriter(str(place), purge_step=first, flush_secs=20)
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:

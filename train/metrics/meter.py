@@ -30,10 +30,10 @@ class Meter:
         """`steps` of the whole run; `peak` flops a second of one device (peak_flops). Without flops or peak, no MFU."""
         self._ranks, self._flops, self._steps, self._peak = ranks, flops, steps, peak
         self._step_s: float | None = None
+        self._began: float | None = None  # the first stretch begins when the first batch is waited for
         self._clear()
 
     def _clear(self) -> None:
-        self._began = time.perf_counter()
         self._counts = torch.zeros(5, dtype=torch.float64)  # all, real, supervised positions, images, flops
         self._taken, self._waited, self._paused = 0, 0.0, 0.0
         self._norm: torch.Tensor | float | None = None
@@ -41,6 +41,8 @@ class Meter:
     def waited(self, seconds: float) -> None:
         """Time that went into waiting for data."""
         self._waited += seconds
+        if self._began is None:
+            self._began = time.perf_counter() - seconds
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -68,7 +70,8 @@ class Meter:
         ranks, data_wait and mfu (shares), memory_gb {now, peak} of the rank that has most, eta_s.
         """
         norm = None if self._norm is None else float(self._norm)  # waits for the device: before the clock is read
-        seconds = max(time.perf_counter() - self._began - self._paused, 1e-9)
+        now = time.perf_counter()
+        seconds = max(now - (self._began or now) - self._paused, 1e-9)
         own = torch.tensor([seconds, self._waited], dtype=torch.float64)
         sums = self._ranks.sum(torch.cat([self._counts.cpu(), own]).to(self._ranks.device)).tolist()
         *tokens, images, flops, time_of_all, waited = sums
@@ -82,6 +85,7 @@ class Meter:
         if self._flops and self._peak and flops:
             figures["mfu"] = flops / (self._peak * time_of_all)
         self._clear()
+        self._began = now
         return figures
 
     def _pace(self, seconds: float, done: int) -> dict[str, float]:
