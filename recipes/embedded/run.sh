@@ -1,0 +1,48 @@
+#!/bin/sh
+# Builds the data, trains the embedded VLM in two stages, exports and reports. Every line is a command to type, and
+# every command goes on where an earlier run of it stopped, so run this again after any interruption.
+#
+#     recipes/embedded/run.sh [STEP ...]      STEP: data mix assemble align icl export report; all in order by default
+#     WORK=runs/embedded                      where everything is written
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+WORK=${WORK:-runs/embedded}
+GRID=${GRID:-4}
+mkdir -p "$WORK/mix"
+cp "$here"/mix/*.yaml "$WORK/mix/" # a spec's paths begin at its own folder
+cd "$WORK"
+
+data() {
+    curate samples fetch openmoji emoji-datasource-google emoji-datasource-twitter fluent-emoji-3d openclipart-svg \
+        tuxpaint-stamps-default
+    for run in stamps clipart clipart-held emoji emoji-held; do
+        curate build-episodes "$here/data/$run.yaml" --out "data/$run" --workers 2
+    done
+}
+
+mix() {
+    for plan in align align-held icl icl-held; do
+        curate mix "mix/$plan.yaml" --out "plans/$plan"
+    done
+}
+
+assemble() { [ -e model/config.json ] || curate assemble --vision embedded --lm embedded --grid "$GRID" --out model; }
+
+align() { curate train "$here/align.yaml"; }
+
+icl() { curate train "$here/icl.yaml"; }
+
+export_() { [ -e tuned/config.json ] || curate export icl --out tuned; }
+
+report() {
+    curate report align
+    curate report icl
+}
+
+for step in ${*:-data mix assemble align icl export report}; do
+    case $step in
+    data | mix | assemble | align | icl | report) $step ;;
+    export) export_ ;;
+    *) echo "unknown step: $step" >&2 && exit 2 ;;
+    esac
+done
