@@ -63,8 +63,8 @@ class Guard:
         if self._in_a_row >= self._limit:
             raise QualityError(
                 f"{self._in_a_row} steps in a row had no finite loss or gradient; the batches of the last are in {place},"
-                " those of earlier ones beside it. Try a lower optimizer.lr, a longer warmup, a smaller optimizer.clip, or compute.dtype"
-                " float32; if one batch does it alone (train.guard.load_dump), look at its samples"
+                " those of earlier ones beside it. Try a lower optimizer.lr, a longer warmup, a smaller optimizer.clip, or"
+                " compute.dtype float32; if one batch does it alone (train.guard.load_dump), look at its samples"
             )
         return False
 
@@ -179,9 +179,7 @@ def _described(batch: Batch) -> str:
     from train.metrics.meter import images_of
 
     rows, length = batch.segments.shape
-    pictures, samples = (
-        images_of(batch),
-        ", ".join(str(number) for number in sorted({s.sample for s in batch.contents if s.sample >= 0})),
-    )
+    pictures = images_of(batch)
+    samples = ", ".join(str(number) for number in sorted({s.sample for s in batch.contents if s.sample >= 0}))
     said = f"{rows} row{'s'[: rows > 1]} of {length:,} tokens with {pictures} picture{'s'[: pictures != 1]}"
     return said + (f" (samples {samples[:80]} of the plan)" if samples else "")

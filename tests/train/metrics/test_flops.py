@@ -1,6 +1,6 @@
 """Model flops are what torch counts on the real model, less what is no model flop."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,35 +10,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from tests.train.tiny_models import tiny_model
 from train.data.records import Batch
 from train.metrics.flops import Flops, causal_pairs
+from train.model.parts import Parts, parts_of
 
 FAMILIES = ("vicuna", "qwen", "idefics")
-
-
-@dataclass(frozen=True)
-class NamedParts:
-    """As train.model.parts has them, for the tiny models."""
-
-    named: dict[str, tuple[str, ...]]
-    blocks: tuple[str, ...]
-
-    @property
-    def vision(self) -> tuple[str, ...]:
-        return self.named["vision"]
-
-    def part_of(self, parameter: str) -> str:
-        found = [(len(n), part) for part, names in self.named.items() for n in names if f"{parameter}.".startswith(f"{n}.")]
-        return max(found)[1]
-
-
-def parts_for(name: str) -> NamedParts:
-    vision, projector, text, layers = {
-        "vicuna": ("vision_tower", "multi_modal_projector", "language_model", "vision_tower.encoder.layers"),
-        "qwen": ("visual", "visual.merger", "language_model", "visual.blocks"),
-        "idefics": ("vision_model", "connector", "text_model", "vision_model.encoder.layers"),
-    }[name]
-    blocks = [f"model.{layers}.{at}" for at in range(2)] + [f"model.{text}.layers.{at}" for at in range(2)]
-    names = {"vision": vision, "projector": projector, "language": text, "embeddings": f"{text}.embed_tokens"}
-    return NamedParts({part: (f"model.{n}",) for part, n in names.items()} | {"head": ("lm_head",)}, tuple(blocks))
 
 
 def batch_of(processor: Any, pictures: int, text: int) -> Batch:
@@ -63,9 +37,9 @@ def counted(model: Any, batch: Batch) -> int:
     return int(counter.get_total_flops())
 
 
-def ours(model: Any, name: str, batch: Batch) -> float:
+def ours(model: Any, parts: Parts, batch: Batch) -> float:
     """With the whole square of attention, as torch counts it."""
-    flops = Flops.of(model, parts_for(name))
+    flops = Flops.of(model, parts)
     length = batch.segments.shape[1]
     halves = length * (length + 1) / 2
     return float(flops(batch)) + (length**2 - halves) * flops.language.pair
@@ -75,32 +49,33 @@ def ours(model: Any, name: str, batch: Batch) -> float:
 @pytest.mark.parametrize("name", FAMILIES)
 def test_flops_are_those_that_torch_counts(name: str, trained: str, processors: Any) -> None:
     model = tiny_model(name, processors[name], attention="eager")
-    parts = parts_for(name)
+    parts = parts_of(model)
     for parameter, value in model.named_parameters():
         part = parts.part_of(parameter)
         upper = "layers.1." in parameter and part == "language"
         value.requires_grad = trained == "all" or part == trained or (trained == "upper" and upper)
     batch = batch_of(processors[name], pictures=2, text=48)
-    assert ours(model, name, batch) == pytest.approx(counted(model, batch), rel=0.02)
+    assert ours(model, parts, batch) == pytest.approx(counted(model, batch), rel=0.02)
 
 
 def test_adapters_count_and_the_weights_under_them_have_no_gradient(processors: Any) -> None:
     from peft import LoraConfig, inject_adapter_in_model
 
     model = tiny_model("vicuna", processors["vicuna"], attention="eager")
+    parts = parts_of(model)
     model.requires_grad_(False)
     names = "q_proj|v_proj|up_proj|down_proj"
     inject_adapter_in_model(LoraConfig(r=8, target_modules=f".*language_model.*({names})"), model)
     model.model.multi_modal_projector.requires_grad_(True)
     batch = batch_of(processors["vicuna"], pictures=1, text=40)
-    assert ours(model, "vicuna", batch) == pytest.approx(counted(model, batch), rel=0.02)
+    assert ours(model, parts, batch) == pytest.approx(counted(model, batch), rel=0.02)
 
 
 def test_towers_are_counted_also_where_patches_come_cut_or_padded(processors: Any) -> None:
     for name in FAMILIES:
         model, processor = tiny_model(name, processors[name], attention="eager"), processors[name]
         model.requires_grad_(False)
-        flops = Flops.of(model, parts_for(name))
+        flops = Flops.of(model, parts_of(model))
         one, three = (batch_of(processor, n, 10) for n in (1, 3))
         assert 0 < float(flops.tower(one.inputs)) < float(flops.tower(three.inputs))
         assert float(flops.tower({"input_ids": one.inputs["input_ids"]})) == 0
@@ -116,7 +91,7 @@ def test_padding_costs_nothing_and_neighbours_in_a_row_do_not_see_each_other() -
 
 def test_the_head_counts_at_supervised_positions_only(processors: Any) -> None:
     model = tiny_model("vicuna", processors["vicuna"])
-    batch, flops = batch_of(processors["vicuna"], 1, 40), Flops.of(model, parts_for("vicuna"))
+    batch, flops = batch_of(processors["vicuna"], 1, 40), Flops.of(model, parts_of(model))
     fewer = replace(batch, weights=batch.weights * (torch.arange(batch.weights.shape[1]) % 2))
     missing = float(batch.weights.sum() - fewer.weights.sum())
     assert float(flops(batch) - flops(fewer)) == pytest.approx(missing * 6 * model.lm_head.weight.numel())
