@@ -5,19 +5,18 @@ loss falls along it.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 
 from train.loss import Targets
-from train.metrics.logbook import Loss
 
 if TYPE_CHECKING:
     from curate.shards.plans import Plan
     from train.parallel.ranks import Ranks
 
-Losses: TypeAlias = dict[str, dict[str, Loss]]
-"""source, format or shots -> value -> mean"""
+Losses: TypeAlias = dict[str, dict[str, dict[str, Any]]]
+"""source, format or shots -> value -> {"loss": mean, "tokens": their number}"""
 
 POSITIONS = 64
 """Shot positions told apart; later ones count as the last."""
@@ -89,5 +88,5 @@ class Totals:
         self.loss, self.tokens, self.losses = loss, tokens, losses
 
 
-def _figures(loss: float, weight: float, tokens: float) -> Loss:
+def _figures(loss: float, weight: float, tokens: float) -> dict[str, Any]:
     return {"loss": loss / weight if weight else float("nan"), "tokens": int(tokens)}

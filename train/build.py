@@ -13,7 +13,7 @@ from train.checkpoint import Checkpoints
 from train.config import TrainConfig
 from train.data.loader import Loader
 from train.datasets import Data
-from train.folder import check_folder, digest_of, write_run
+from train.folder import check_folder, digest_of, write_config
 from train.metrics import Flops, Watch
 from train.model.loading import load_model
 from train.model.parts import parts_of
@@ -86,7 +86,7 @@ def opened(config: TrainConfig, ranks: "Ranks", watch: Watch) -> Iterator[Run]:
     distribute(model, parts, config.compute, config.parallel, ranks)
     optimizer = adamw(groups(model, parts, config), config.optimizer)
     if ranks.first:
-        write_run(config, data.processor)
+        write_config(config)
     loader = data.loader(ranks)
     steps = config.steps or loader.count_steps()
     run = Run(

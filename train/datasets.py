@@ -14,8 +14,6 @@ from train.data.loader import Loader, LoaderSettings
 from train.data.rendering import Renderer
 
 if TYPE_CHECKING:
-    from transformers import ProcessorMixin
-
     from train.metrics import Watch
     from train.parallel.ranks import Ranks
 
@@ -29,7 +27,6 @@ class Data:
 
     plan: Plan
     settings: LoaderSettings
-    processor: "ProcessorMixin"
     collate: Collate
     lengths: Lengths
 
@@ -37,7 +34,7 @@ class Data:
     def of(cls, config: TrainConfig, data: DataSettings, ranks: "Ranks", watch: "Watch") -> "Data":
         """The plan opened, its samples measured (once: rank 0 does it, the others find it done)."""
         plan = Plan.open(data.plan)
-        renderer = Renderer.load(weights_of(config.model).processor, data.render)
+        renderer = Renderer.load(weights_of(config.model).base, data.render)
         settings = loader_settings(config, data)
         if not ranks.first:
             ranks.barrier()
@@ -46,7 +43,7 @@ class Data:
             ranks.barrier()
         fixed = config.compute.compile if data.pad_rows is None else data.pad_rows
         collate = Collate(renderer, CollateSettings(pad_to=data.max_tokens if fixed else None, blank=True))
-        return cls(plan, settings, renderer.processor, collate, lengths)
+        return cls(plan, settings, collate, lengths)
 
     def loader(self, ranks: "Ranks", state: Mapping[str, Any] | None = None) -> Loader:
         """This rank's loader, from the beginning or from where a checkpoint stopped."""

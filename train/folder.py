@@ -1,7 +1,6 @@
 """A run's folder: what it was started with, and whether it may go on.
 
 OUT/config.yaml      the settings; a run goes on only with settings that shape the same curve
-OUT/model/           the model's processor, as the run used it
 OUT/metrics.jsonl    a row every few steps          OUT/tensorboard/
 OUT/checkpoints/     what to go on from             OUT/bad/   steps that had no finite loss
 OUT/summary.json     how it ended
@@ -10,19 +9,16 @@ OUT/summary.json     how it ended
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
 from curate.errors import ConfigError, InputError
 from curate.settings import read_yaml
-from curate.storage import Folder, clear_errors, hash_json
+from curate.storage import Folder, hash_json
 from train.config import TrainConfig
 
-if TYPE_CHECKING:
-    from transformers import ProcessorMixin
-
-CONFIG, MODEL, SUMMARY = "config.yaml", "model", "summary.json"
+CONFIG, SUMMARY = "config.yaml", "summary.json"
 
 FREE = (
     "out", "log", "checkpoint", "parallel", "validation", "max_bad_steps", "remote_code",
@@ -73,10 +69,7 @@ def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
             yield f"{name} was {old.get(name)}, is {new.get(name)}"
 
 
-def write_run(config: TrainConfig, processor: "ProcessorMixin") -> None:
-    """OUT/config.yaml, which makes OUT a run's folder, and OUT/model/, whose processor later stages read with."""
-    out = Folder.of(config.out)
-    with clear_errors(config.out):
-        processor.save_pretrained(str(out.local(MODEL)))
+def write_config(config: TrainConfig) -> None:
+    """OUT/config.yaml, which makes OUT a run's folder."""
     text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-    out.write(CONFIG, text.encode())
+    Folder.of(config.out).write(CONFIG, text.encode())

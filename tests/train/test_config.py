@@ -3,7 +3,7 @@ import pytest
 from curate.errors import ConfigError, InputError
 from curate.settings import build
 from train.config import TrainConfig
-from train.folder import check_folder, digest_of, write_run
+from train.folder import check_folder, digest_of, write_config
 
 WHOLE = {"model": "m", "out": "o", "data": {"plan": "p"}}
 
@@ -49,11 +49,11 @@ def test_a_wrong_setting_is_named(wrong, told):
         config(**wrong)
 
 
-def test_a_run_goes_on_only_with_settings_that_shape_the_same_curve(tmp_path, processors):
+def test_a_run_goes_on_only_with_settings_that_shape_the_same_curve(tmp_path):
     out = str(tmp_path / "run")
     old = config(out=out)
     check_folder(old)
-    write_run(old, processors["vicuna"])
+    write_config(old)
     check_folder(old)
     check_folder(config(out=out, log={"every": 3}, data={"plan": "p", "load": {"micro_batch": 4, "workers": 0}}))
     with pytest.raises(ConfigError, match=r"optimizer.lr was 2e-05, is 0.001"):
