@@ -10,6 +10,7 @@ Small talk goes over gloo on the CPU, also where gradients go over NCCL: it neve
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -162,10 +163,13 @@ def _group(rank: int, world: int, device: torch.device, timeout: float) -> Itera
             dist.destroy_process_group()  # also tells those who wait for this rank
 
 
+_LOST = re.compile(r"gloo.*(closed by|reset by|broken pipe|refused|timed? ?out)", re.IGNORECASE)
+
+
 def _broken(error: RuntimeError) -> str:
     """The first words of an error of the connection between ranks; "" for any other error."""
     told = " ".join(str(error).split())
-    if not isinstance(error, dist.DistError) and "gloo" not in told.lower():
+    if not isinstance(error, dist.DistError) and not _LOST.search(told):
         return ""
     return told.rsplit("] ", 1)[-1][:160]
 

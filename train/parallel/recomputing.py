@@ -9,7 +9,7 @@ by which transformers collects hidden states) stay outside and run once.
 """
 
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from types import MethodType
 from typing import Any, Literal, TypeAlias
 
@@ -36,23 +36,27 @@ KEPT = frozenset(
 """Operations whose results `selective` keeps. Batched products are not among them: of eager attention they are as
 large as the square of a row's length."""
 
+CACHES = {"past_key_values": None, "past_key_value": None, "layer_past": None, "use_cache": False}
+"""What a block may be handed for generation: made a second time, it would write into the cache a second time."""
+
 
 def recompute(block: nn.Module, how: Recompute) -> None:
-    """Replaces the block's forward, in place, by one that recomputes."""
-    if how == "none":
-        return
-    contexts = {"context_fn": partial(create_selective_checkpoint_contexts, _policy)} if how == "selective" else {}
-    block.forward = MethodType(partial(_recomputed, type(block).forward, contexts), block)
+    """Replaces the block's forward, in place, by one that recomputes; without gradients it is as it was."""
+    if how != "none":
+        block.forward = MethodType(_recomputing(type(block).forward, how), block)
 
 
-def _recomputed(forward: Callable[..., Any], contexts: dict[str, Any], block: nn.Module, *args: Any, **inputs: Any) -> Any:
-    if not torch.is_grad_enabled():
-        return forward(block, *args, **inputs)
-    return checkpoint(forward, block, *args, use_reentrant=False, **contexts, **inputs, **_uncached(inputs))
+@lru_cache(maxsize=64)  # one function for all blocks of a kind, so that torch.compile compiles it once
+def _recomputing(forward: Callable[..., Any], how: Recompute) -> Callable[..., Any]:
+    more = {"context_fn": partial(create_selective_checkpoint_contexts, _policy)} if how == "selective" else {}
 
+    def recomputed(block: nn.Module, *args: Any, **inputs: Any) -> Any:
+        if not torch.is_grad_enabled():
+            return forward(block, *args, **inputs)
+        inputs |= {name: nothing for name, nothing in CACHES.items() if name in inputs}
+        return checkpoint(forward, block, *args, use_reentrant=False, **more, **inputs)
 
-def _uncached(inputs: dict[str, Any]) -> dict[str, Any]:
-    return {}
+    return recomputed
 
 
 def _policy(_context: Any, operation: Any, *_args: Any, **_kwargs: Any) -> CheckpointPolicy:

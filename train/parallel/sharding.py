@@ -5,6 +5,7 @@ are the root's group. Gradients come out as sums over all ranks: the loss is div
 step before, so nothing is to be averaged (see docs/decisions.md).
 """
 
+import inspect
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
@@ -33,8 +34,8 @@ def distribute(model: nn.Module, parts: "Parts", compute: ComputeSettings, paral
     blocks = [model.get_submodule(name) for name in parts.blocks]
     for block in _on_the_way_back(model, parts):
         recompute(block, compute.recompute)
-    if compute.compile:
-        for block in blocks:
+    for block in blocks if compute.compile else ():
+        if not _by_lengths(block):
             block.forward = torch.compile(block.forward)  # inside the hooks, which stay as they are
     if ranks.mesh is None:
         model.to(ranks.device)
@@ -49,6 +50,8 @@ def distribute(model: nn.Module, parts: "Parts", compute: ComputeSettings, paral
     for module in model.modules():
         if isinstance(module, FSDPModule):
             module.set_gradient_divide_factor(1.0)
+            module.set_force_sum_reduction_for_comms(True)  # no products by 1, which gloo does not know
+    model.register_forward_hook(_put_away)
     _check_complete(model)
 
 
@@ -60,6 +63,11 @@ def _on_the_way_back(model: nn.Module, parts: "Parts") -> Iterator[nn.Module]:
         first = next((inner for inner, _ in block.named_parameters()), None)
         if first is not None and (parts.part_of(f"{name}.{first}") != "vision" or "vision" in learning):
             yield block
+
+
+def _by_lengths(block: nn.Module) -> bool:
+    """Whether the block splits its input by a list of lengths (Qwen's towers): it would be compiled anew for every list."""
+    return "cu_seqlens" in inspect.signature(type(block).forward).parameters
 
 
 def _left_whole(model: nn.Module, parts: "Parts", parallel: ParallelSettings) -> set[nn.Parameter]:
@@ -81,6 +89,13 @@ def _move(model: nn.Module, whole: set[nn.Parameter], device: torch.device) -> N
                 parameter.data = parameter.data.to(device)
         for name, buffer in module.named_buffers(recurse=False):
             module._buffers[name] = buffer.to(device)
+
+
+def _put_away(model: nn.Module, _inputs: object, _output: object) -> None:
+    """The root stays gathered for the backward pass; where none follows, what looks at its parameters next (a checkpoint
+    after a validation) must find shards."""
+    if not torch.is_grad_enabled() and isinstance(model, FSDPModule):
+        model.reshard()
 
 
 def _numbers(compute: ComputeSettings, root: bool) -> MixedPrecisionPolicy:
