@@ -27,7 +27,7 @@ def tiny_config(model: Path, plan: Plan, out: Path, **more: Any) -> TrainConfig:
     plain: dict[str, Any] = {
         "model": str(model),
         "out": str(out),
-        "data": {"plan": plan.folder.uri, "max_tokens": 640, "load": {"batch": 4, "workers": 0, "epochs": 2}},
+        "data": {"plan": plan.folder.uri, "max_tokens": 640, "load": {"batch": 1, "workers": 0, "epochs": 2}},
         "parts": [{"match": "all", "train": "full"}],
         "optimizer": {"lr": 3e-3, "schedule": "constant", "warmup": 0},
         "compute": {"dtype": "float32", "threads": 1},
