@@ -1,26 +1,22 @@
 """A plan on one page: the mix beside what was asked for, the curriculum block by block, and what else is in it."""
 
-import base64
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
-from curate import __version__
 from curate.errors import InputError
 from curate.mixture.accounts import contents, demands, foremost, report_of
 from curate.report.charts import COLOURS, Column, Tick, against, bar, histogram
 from curate.report.plots import LONGEST_LIST, Plot
+from curate.report.sheets import page
 from curate.report.wording import LONGEST_NAME, short, words
 from curate.shards.plans import Plan
 from curate.storage import Folder
 
-HERE = Path(__file__).parent
 LONGEST_TABLE = 24
 """Rows of a table of shares."""
 UNDER_100 = 1 - 1e-9
@@ -56,9 +52,7 @@ def write_mix_page(plan: Plan, out: Path) -> Path:
 def mix_page(plan: Plan) -> bytes:
     """The page: one file, no network, no script, light and dark as the system."""
     report = report_of(plan)
-    style = _style()
     context = {
-        "version": __version__,
         "digest": plan.digest,
         "report": report,
         "unit": report["unit"].replace("_", " ") + "s",
@@ -69,10 +63,8 @@ def mix_page(plan: Plan) -> bytes:
         "plots": [curriculum_plot(track) for track in report["curriculum"]["tracks"]],
         "held": held(report),
         "spec": json.dumps(plan.manifest.spec, indent=2, ensure_ascii=False),
-        "style": style,
-        "policy": _policy(style),
     }
-    return str(_template().render(context)).encode("utf-8", "replace")
+    return page("mix.html", context)
 
 
 def asked(report: Mapping[str, Any]) -> list[Asked]:
@@ -138,24 +130,3 @@ def held(report: Mapping[str, Any]) -> list[Held]:
 
 def _name(value: str) -> str:
     return short(value, LONGEST_NAME)
-
-
-@cache
-def _style() -> Markup:
-    return Markup((HERE / "style.css").read_text(encoding="utf-8"))
-
-
-@cache
-def _template() -> Any:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    rules = Environment(loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    rules.lstrip_blocks = True
-    rules.filters["commas"] = lambda count: f"{count:,}"
-    return rules.get_template("mix.html")
-
-
-def _policy(style: str) -> str:
-    """A Content-Security-Policy under which only this style works."""
-    allowed = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    return f"default-src 'none'; base-uri 'none'; form-action 'none'; style-src 'sha256-{allowed}'"

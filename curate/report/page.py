@@ -1,14 +1,9 @@
 """A run to one HTML file that needs nothing else: no network, no second file, no inline handler."""
 
-import base64
-import hashlib
 import os
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
-
-from markupsafe import Markup
 
 from curate import __version__
 from curate.engine import Progress, Quiet, StageManifest
@@ -19,13 +14,13 @@ from curate.report.gallery import Gallery, hang
 from curate.report.pictures import Album
 from curate.report.plots import bar_lists, guard_limit, shots_plot, similarity_plot
 from curate.report.settings import ReportSettings
+from curate.report.sheets import asset, page
 from curate.report.stages import Stages, read_stages
 from curate.report.survey import Survey, chosen, episodes_at, survey
 from curate.report.verdict import verdict
 from curate.storage import Folder
 
 PAGE = "report.html"
-HERE = Path(__file__).parent
 
 FURNITURE = 4096
 """Bytes of filters and remarks that enter the page with its first episode."""
@@ -86,7 +81,6 @@ def _context(run: Run, stages: Stages, found: Survey | None) -> dict[str, Any]:
     limit = guard_limit(episodes[0].manifest.settings) if episodes else None
     plots = [similarity_plot(found, limit), shots_plot(found)] if found and found.episodes else []
     return {
-        "version": __version__,
         "identity": stages.identity,
         "sources": stages.sources,
         "unreadable": stages.unreadable,
@@ -102,41 +96,10 @@ def _context(run: Run, stages: Stages, found: Survey | None) -> dict[str, Any]:
 def _render(context: dict[str, Any], gallery: Gallery) -> bytes:
     from jinja2.utils import htmlsafe_json_dumps
 
-    style, script = _asset("style.css"), _asset("report.js")
     data = htmlsafe_json_dumps(
         {"episodes": gallery.cards, "pictures": gallery.thumbnails}, sort_keys=True, separators=(",", ":")
     )
-    page = _template().render(**context, gallery=gallery, style=style, script=script, policy=_policy(style, script), data=data)
-    return str(page).encode("utf-8", "replace")  # a manifest may hold half a surrogate pair
-
-
-@cache
-def _asset(name: str) -> Markup:
-    """A file of this package that stands in the page as it is."""
-    return Markup((HERE / name).read_text(encoding="utf-8"))
-
-
-@cache
-def _template() -> Any:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    rules = Environment(loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    rules.lstrip_blocks = True
-    rules.filters["commas"] = lambda count: f"{count:,}"
-    rules.filters["words"] = lambda name: str(name).replace("_", " ")
-    return rules.get_template("template.html")
-
-
-def _policy(style: str, script: str) -> str:
-    """A Content-Security-Policy under which only this style, this script and embedded pictures work."""
-    allowed = {"style-src": f"'{_hash(style)}'", "script-src": f"'{_hash(script)}'", "img-src": "data:"}
-    closed = dict.fromkeys(("default-src", "base-uri", "form-action"), "'none'")
-    rules = {**closed, **allowed, "require-trusted-types-for": "'script'"}
-    return "; ".join(f"{name} {value}" for name, value in rules.items())
-
-
-def _hash(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return page("template.html", {**context, "gallery": gallery, "data": data}, asset("report.js"))
 
 
 def _manifest(stages: Stages, settings: ReportSettings, report: Report) -> StageManifest:
