@@ -3,7 +3,7 @@
     def talk(word): ...                        # at a module's top level; runs in every rank
     first, second = run_ranks(talk, 2, "hi")   # what each rank gave back
 
-Ranks are forked from a server that has imported torch and transformers once, so that they start at once.
+Ranks are forked from a server that has imported torch and the tiny models' code once, so that they start at once.
 """
 
 import os
@@ -17,7 +17,16 @@ from multiprocessing.connection import Connection, wait
 from time import monotonic
 from typing import Any
 
-PRELOADED = ["torch.distributed.fsdp", "transformers", "tests.train.tiny_models", "tests.train.parallel.two_ranks"]
+PRELOADED = [
+    *(
+        f"transformers.models.{name}.{kind}_{name}"
+        for name in ("llava", "qwen2_vl", "idefics3")
+        for kind in ("modeling", "processing")
+    ),
+    *(f"transformers.models.{name}.modeling_{name}" for name in ("clip", "llama")),
+    *("torch._dynamo", "torch.distributed.tensor", "torch.optim", "peft", "pytest", "curate.shards.plans", "train.loss"),
+    *("train.parallel.sharding", "train.data.collate", "tests.train.tiny_models", "tests.train.parallel.two_ranks"),
+]
 
 
 @dataclass(frozen=True)
