@@ -93,8 +93,10 @@ def llama_tokenizer(special: list[str]) -> "PreTrainedTokenizerFast":
 
 
 def tiny_processor(name: str) -> "ProcessorMixin":
-    """vicuna, llama and chatml: Llava, 16 tokens a picture; qwen: as many as its size asks for; idefics: in tiles."""
+    """vicuna, llama and chatml: Llava, 16 tokens a picture; qwen: as many as its size asks for; idefics: in tiles.
+    next and onevision: LLaVA-NeXT's and LLaVA-OneVision's own tiles; qwen25 and smolvlm are as qwen and idefics."""
     makers = {"vicuna": _vicuna, "llama": _llama, "chatml": _chatml, "qwen": _qwen, "idefics": _idefics}
+    makers |= {"next": _next, "onevision": _onevision, "qwen25": _qwen, "smolvlm": _idefics}
     return makers[name]()
 
 
@@ -143,3 +145,34 @@ def _idefics() -> "ProcessorMixin":
     )
     pictures = Idefics3ImageProcessor(size={"longest_edge": 64}, max_image_size={"longest_edge": 32})
     return Idefics3Processor(image_processor=pictures, tokenizer=tokenizer, image_seq_len=4, chat_template=IDEFICS)
+
+
+def _next() -> "ProcessorMixin":
+    from transformers import LlavaNextImageProcessor, LlavaNextProcessor
+
+    side = {"height": 32, "width": 32}
+    pictures = LlavaNextImageProcessor(
+        size={"shortest_edge": 32}, crop_size=side, image_grid_pinpoints=[[32, 64], [64, 32], [64, 64]]
+    )
+    return LlavaNextProcessor(
+        image_processor=pictures,
+        tokenizer=tiny_tokenizer(["<image>"], bos="<s>"),
+        patch_size=8,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+        chat_template=VICUNA,
+    )
+
+
+def _onevision() -> "ProcessorMixin":
+    from transformers import LlavaOnevisionImageProcessor, LlavaOnevisionProcessor, LlavaOnevisionVideoProcessor
+
+    side = {"height": 32, "width": 32}
+    return LlavaOnevisionProcessor(
+        image_processor=LlavaOnevisionImageProcessor(size=side, image_grid_pinpoints=[[32, 64], [64, 32], [64, 64]]),
+        tokenizer=tiny_tokenizer(["<|im_start|>", "<|im_end|>", "<image>", "<video>"]),
+        video_processor=LlavaOnevisionVideoProcessor(size=side),
+        num_image_tokens=16,
+        vision_feature_select_strategy="full",
+        chat_template=CHATML,
+    )

@@ -1,5 +1,6 @@
 """What is what in a vision-language model: tower, projector, language model, embeddings, head, and the blocks to wrap."""
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -40,33 +41,57 @@ def parts_of(model: "PreTrainedModel") -> Parts:
 
     ConfigError naming the class when they cannot be told apart.
     """
-    names = {id(module): name for name, module in reversed(list(model.named_modules()))}
-    tower, decoder = model.get_encoder(modality="image"), model.get_decoder()
-    tables = {"embeddings": model.get_input_embeddings(), "head": model.get_output_embeddings()}
-    inner = names.get(id(tower), ""), names.get(id(decoder), "")
-    if not all(inner) or tower is decoder or _overlap(*inner):
-        raise ConfigError(f"{type(model).__name__} does not say which of its modules are tower and language model")
-    vision, language = inner
-    found = {part: (names[id(table)],) if id(table) in names else () for part, table in tables.items()}
-    projector = _projector(model, vision, (language, *found["embeddings"], *found["head"]))
+    vision, language = _halves(model)
+    embeddings, head = (_tables(model, how) for how in ("get_input_embeddings", "get_output_embeddings"))
+    beside = _beside(model, (vision, language, *embeddings, *head))
+    towers = (vision, *(name for name in beside if MORE_TOWERS.search(name)))
+    projector = (*_bridges(model, vision), *(name for name in beside if name not in towers))
     if not projector:
         raise ConfigError(f"{type(model).__name__} has nothing between tower and language model that could be its projector")
     blocks = tuple(name for name in _blocks(model) if _inside(name, (vision, language)) and not _inside(name, projector))
-    return Parts((vision,), projector, (language,), found["embeddings"], found["head"], blocks)
+    return Parts(towers, projector, (language,), embeddings, head, blocks)
 
 
 BRIDGES = ("merger", "deepstack_merger_list", "connector", "multi_modal_projector", "projector", "mm_projector")
 """What the projector is called where it lives inside the tower's module."""
 
+MORE_TOWERS = re.compile(r"(tower|encoder|vision_model|vqmodel)$")
+"""Second towers, for films, sound or high resolution, stand beside the first and are no projectors."""
 
-def _projector(model: "PreTrainedModel", vision: str, others: tuple[str, ...]) -> tuple[str, ...]:
-    """Outermost names of what lies beside tower and language model, and of bridges within the tower."""
-    within = [name for name, _ in model.get_submodule(vision).named_children() if name in BRIDGES]
-    found = [f"{vision}.{name}" for name in within]
-    for name, _ in model.named_parameters():
-        if not _inside(name, (vision, *others)):
-            found.append(_outermost(name, (vision, *others)))
-    return tuple(dict.fromkeys(found))
+
+def _halves(model: "PreTrainedModel") -> tuple[str, str]:
+    """Names of tower and language model, neither within the other."""
+    names = _names(model)
+    tower, decoder = (names.get(id(half), "") for half in (model.get_encoder(modality="image"), model.get_decoder()))
+    if not tower or not decoder or _inside(tower, (decoder,)) or _inside(decoder, (tower,)):
+        raise ConfigError(f"{type(model).__name__} does not say which of its modules are tower and language model")
+    return tower, decoder
+
+
+def _tables(model: "PreTrainedModel", how: str) -> tuple[str, ...]:
+    """The name of what the class gives as embeddings or head; () where it has none of its own."""
+    try:
+        table = getattr(model, how)()
+    except NotImplementedError:
+        return ()
+    name = _names(model).get(id(table))
+    return (name,) if name else ()
+
+
+def _names(model: "PreTrainedModel") -> dict[int, str]:
+    """Modules by identity, with the first of their names."""
+    return {id(module): name for name, module in reversed(list(model.named_modules()))}
+
+
+def _bridges(model: "PreTrainedModel", vision: str) -> tuple[str, ...]:
+    within = (name for name, _ in model.get_submodule(vision).named_children())
+    return tuple(f"{vision}.{name}" for name in within if name in BRIDGES)
+
+
+def _beside(model: "PreTrainedModel", others: tuple[str, ...]) -> tuple[str, ...]:
+    """Outermost names that lead to the parameters outside all others."""
+    left = (name for name, _ in model.named_parameters() if not _inside(name, others))
+    return tuple(dict.fromkeys(_outermost(name, others) for name in left))
 
 
 def _outermost(parameter: str, others: tuple[str, ...]) -> str:
@@ -78,10 +103,6 @@ def _outermost(parameter: str, others: tuple[str, ...]) -> str:
 
 def _inside(name: str, places: Iterable[str]) -> bool:
     return any(name == place or name.startswith(f"{place}.") for place in places)
-
-
-def _overlap(first: str, second: str) -> bool:
-    return _inside(first, (second,)) or _inside(second, (first,))
 
 
 def _blocks(model: "PreTrainedModel") -> Iterator[str]:
