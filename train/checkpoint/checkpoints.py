@@ -32,8 +32,7 @@ def _aloud(message: str) -> None:
 class Checkpoints:
     """The checkpoints of one run. All ranks make one and call the same methods in the same order.
 
-    A context manager: an error inside ends the block without waiting for a save that is under way, whose half
-    checkpoint is then ignored and cleaned away.
+    A process that ends without wait() leaves a half checkpoint behind, which is ignored and then cleaned away.
     """
 
     def __init__(
@@ -72,8 +71,8 @@ class Checkpoints:
         is no such checkpoint or when it is of another model, or was trained over other frozen weights.
         """
         step = self.latest() if step is None else step
-        if step is None:
-            raise InputError(f"{self._folder} holds no checkpoint")
+        if step is None or not (self._folder / name_of(step)).is_dir():
+            raise InputError(f"{self._folder} holds no checkpoint" + (f" of step {step}" if step is not None else ""))
         checkpoint = self._folder / name_of(step)
         fault, manifest = self._checked(checkpoint)
         if fault or manifest is None:

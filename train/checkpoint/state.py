@@ -128,7 +128,7 @@ def checksum(tensor: Tensor, rank: int) -> int:
     if not shape:
         local, offset, shape = local[None], (0,), (1,)
     table, total = local.reshape(shape[0], -1), 0
-    columns = _mixed(_places(offset[1:], shape[1:], tuple(tensor.shape)[1:], local.device))
+    columns = _mixed(~_places(offset[1:], shape[1:], tuple(tensor.shape)[1:], local.device))  # other ones than those of rows
     step = max(1, SLICE.get(local.device.type, 1 << 16) // columns.numel())
     for start in range(0, shape[0], step):
         bits = table[start : start + step].contiguous().view(_BITS[local.element_size()])
