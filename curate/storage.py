@@ -44,6 +44,20 @@ def hash_json(value: Any) -> str:
     return sha256(canonical_json(value))
 
 
+def json_lines(data: bytes) -> list[dict[str, Any]]:
+    """The objects of a JSON-lines file up to the first line that is none: what a killed process left half-written."""
+    found: list[dict[str, Any]] = []
+    for line in data.splitlines():
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError):
+            break
+        if not isinstance(value, dict):
+            break
+        found.append(value)
+    return found
+
+
 @contextmanager
 def clear_errors(where: str) -> Iterator[None]:
     """Turns the operating system's refusals into a StorageError that says what to do."""

@@ -86,10 +86,11 @@ def histogram(
     parts += [_tick(x(tick.at), tick.label) for tick in ticks]
     parts.append(_captions(x_label, y_label))
     label = f"Histogram: {y_label} by {x_label}"
-    return _svg("plot", HEIGHT + 62, label, Markup('<g transform="translate(0 26)">{}</g>').format(Markup("").join(parts)))
+    return svg("plot", HEIGHT + 62, label, Markup('<g transform="translate(0 26)">{}</g>').format(Markup("").join(parts)))
 
 
-def _svg(kind: str, height: float, label: str, inside: Markup) -> Markup:
+def svg(kind: str, height: float, label: str, inside: Markup) -> Markup:
+    """A drawing of full width; `label` is what a screen reader says."""
     head = Markup('<svg class="{}" width="100%" height="{}" role="img" aria-label="{}">{}</svg>')
     return head.format(kind, number(height), label, inside)
 
@@ -147,7 +148,7 @@ def share_bar(parts: Sequence[tuple[str, int, str]]) -> Markup:
             boxes.append(box.format(kind, number(left), number(wide), title))
         left += wide
     label = ", ".join(title for _, count, title in parts if count)
-    return _svg("share", 10, label, Markup("").join(boxes))
+    return svg("share", 10, label, Markup("").join(boxes))
 
 
 def bar(share: float) -> Markup:
@@ -162,7 +163,7 @@ def against(share: float, asked: float) -> Markup:
     """A bar of a share (0..1) and a line at the one that was asked for."""
     filled, aimed = (number(100 * max(0.0, min(1.0, value))) for value in (share, asked))
     shape = Markup('<rect class="s0" width="{0}%" y="3" height="8"/><line class="aim" x1="{1}%" x2="{1}%" y1="0" y2="14"/>')
-    return _svg("against", 14, f"{100 * share:.1f} % of {100 * asked:.1f} % asked for", shape.format(filled, aimed))
+    return svg("against", 14, f"{100 * share:.1f} % of {100 * asked:.1f} % asked for", shape.format(filled, aimed))
 
 
 def whisker(row: Whisker) -> Markup:
@@ -174,7 +175,7 @@ def whisker(row: Whisker) -> Markup:
         '<circle class="dot {4}" cx="{3}%" cy="12" r="4"/>'
     )
     places = [number(100 * max(0.0, min(1.0, v))) for v in (row.chance, row.low, row.high, row.share)]
-    return _svg("whisker", 24, row.title, shape.format(*places, _kind(row)))
+    return svg("whisker", 24, row.title, shape.format(*places, _kind(row)))
 
 
 LINE = 6
@@ -204,7 +205,7 @@ def forest(rows: Sequence[Whisker], axis: Axis) -> Markup:
     back += [line.format("mark", axis.x(m), axis.x(m), tall) for m in axis.marks]
     back.append(line.format("chance", axis.x(0), axis.x(0), tall))
     drawn = [_interval(row, axis, number(first + LINE * place)) for place, row in enumerate(rows)]
-    return _svg("forest", tall, f"{len(rows)} intervals of accuracy minus chance", Markup("").join(back + drawn))
+    return svg("forest", tall, f"{len(rows)} intervals of accuracy minus chance", Markup("").join(back + drawn))
 
 
 def _interval(row: Whisker, axis: Axis, y: str) -> Markup:
@@ -221,7 +222,7 @@ def forest_axis(axis: Axis, label: str) -> Markup:
     """The labels under forests that share an axis."""
     tick = Markup('<text class="x" x="{}%" y="14">{}</text>')
     ticks = Markup("").join(tick.format(axis.x(t.at), t.label) for t in axis.ticks)
-    return _svg("plot", 38, label, ticks + Markup('<text class="x" x="50%" y="33">{}</text>').format(label))
+    return svg("plot", 38, label, ticks + Markup('<text class="x" x="50%" y="33">{}</text>').format(label))
 
 
 def _kind(row: Whisker) -> str:

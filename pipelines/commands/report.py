@@ -1,4 +1,4 @@
-"""`curate report`: one HTML page about a run."""
+"""`curate report`: one HTML page about a run, or about several training runs."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,8 +6,11 @@ from typing import Annotated
 import typer
 
 from pipelines.console import Watch, answer, say
-from pipelines.options import AsJson, Config, Overrides, RunDir
+from pipelines.options import AsJson, Config, Overrides
 
+Runs = Annotated[
+    list[str], typer.Argument(metavar="RUN...", help="The run's folder; of training runs several.", show_default=False)
+]
 File = Annotated[
     Path | None,
     typer.Option("--out", "-o", metavar="FILE", help="The page; RUN/report.html by default.", show_default=False),
@@ -24,7 +27,7 @@ def register(app: typer.Typer) -> None:
 
 
 def report(
-    run: RunDir,
+    runs: Runs,
     out: File = None,
     max_episodes: MaxEpisodes = None,
     config: Config = None,
@@ -33,20 +36,45 @@ def report(
 ) -> None:
     """Writes a self-contained HTML page about a run: counts, plots, the linter's verdict and a gallery of episodes.
 
-    The page opens from disk and loads nothing from anywhere. It shows whatever stages are finished.
+    Of a training run, which is told by its metrics.jsonl, it has the curves; several training runs are laid over each
+    other. The page opens from disk and loads nothing from anywhere. It shows whatever is there so far.
 
     Example:
 
         curate report runs/first --max-episodes 100
+        curate report runs/icl runs/icl-flat --out curves.html
     """
+    from curate.report.training import is_training
+
+    if len(runs) > 1 or is_training(runs[0]):
+        _curves(runs, out, as_json)
+        return
+    wanted = [*overrides, *([f"max_episodes={max_episodes}"] if max_episodes is not None else [])]
+    _episodes(runs[0], out, config, wanted, as_json)
+
+
+def _curves(runs: list[str], out: Path | None, as_json: bool) -> None:
+    from curate.errors import InputError
+    from curate.report.training import is_training, write_training_page
+
+    others = [run for run in runs if not is_training(run)]
+    if others:
+        raise InputError(f"{others[0]} is no training run (it has no metrics.jsonl); only training runs share a page")
+    path = write_training_page(runs, out)
+    if as_json:
+        answer({"report": str(path), "bytes": path.stat().st_size, "runs": len(runs)})
+    else:
+        say(f"curves of {len(runs)} run{'s'[: len(runs) > 1]}, {path.stat().st_size / 1e6:.1f} MB: {path}")
+
+
+def _episodes(run: str, out: Path | None, config: Path | None, overrides: list[str], as_json: bool) -> None:
     from curate.layout import Run
     from curate.report import ReportSettings, make_report
     from curate.settings import load
 
-    wanted = [*overrides, *([f"max_episodes={max_episodes}"] if max_episodes is not None else [])]
     place, watch = Run.at(run), Watch()
     try:
-        made = make_report(place, load(ReportSettings, config, wanted), watch)
+        made = make_report(place, load(ReportSettings, config, overrides), watch)
     finally:
         watch.close()
     path = made.save(place, out)

@@ -8,10 +8,11 @@ cut away when the run goes on, as are rows behind the step it goes on from. Figu
 import json
 import math
 from collections.abc import Mapping
+from itertools import takewhile
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal, TypedDict
 
-from curate.storage import Folder, clear_errors
+from curate.storage import Folder, clear_errors, json_lines
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -90,16 +91,8 @@ def _board(place: Path, first: int) -> "SummaryWriter":
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
     """The rows of a metrics.jsonl up to the first line that is none; [] when there is no file."""
-    rows: list[dict[str, Any]] = []
-    for line in path.read_bytes().splitlines() if path.exists() else []:
-        try:
-            row = json.loads(line)
-        except ValueError:
-            break
-        if not isinstance(row, dict) or not isinstance(row.get("step"), int):
-            break
-        rows.append(row)
-    return rows
+    rows = json_lines(path.read_bytes()) if path.exists() else []
+    return list(takewhile(lambda row: isinstance(row.get("step"), int), rows))
 
 
 def _line(row: Mapping[str, Any]) -> str:
