@@ -63,14 +63,14 @@ def line_plot(lines: Sequence[Line], x_label: str, y_label: str, log: bool = Fal
 def scale_of(values: Sequence[float], log: bool = False, zero: bool = False) -> Scale:
     """An axis around values, with round levels."""
     low, high = min(values), max(values)
-    if log and low > 0:
+    if log and low > 1e-12:
         bottom, top = math.floor(math.log10(low)), math.ceil(math.log10(high))
         top = max(top, bottom + 1)
         step = max(1, -(-(top - bottom) // 5))
         return Scale(10.0**bottom, 10.0**top, tuple(10.0**power for power in range(bottom, top + 1, step)), True)
     low = min(low, 0.0) if zero else low
-    if high - low < 1e-9 * max(abs(high), 1e-30):
-        low, high = low - max(abs(low), 1e-9) / 10, high + max(abs(high), 1e-9) / 10
+    if high - low < max(1e-9 * abs(high), 1e-9 * abs(low), 1e-30):
+        low, high = low - max(abs(low) / 10, 1e-9), high + max(abs(high) / 10, 1e-9)
     levels = nice(low, high, 4)
     return Scale(levels[0], levels[-1], tuple(levels))
 
@@ -81,7 +81,7 @@ def nice(low: float, high: float, about: int) -> list[float]:
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(m * power for m in (1, 2, 5, 10) if m * power >= rough * (1 - 1e-9))
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return [round(step * at, 12) for at in range(first, last + 1)]
+    return [float(f"{step * at:.12g}") for at in range(first, max(last, first + 1) + 1)]
 
 
 def said(value: float) -> str:
