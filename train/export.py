@@ -1,21 +1,149 @@
-"""A run's checkpoint as a model folder that transformers loads."""
+"""A run's checkpoint as a model folder that transformers loads.
 
+OUT/                  the model: safetensors, config.json, generation_config.json, processor with chat template
+OUT/README.md         the model card          OUT/export.json    what it is made of, and a digest of every file
+With adapters apart, OUT holds a peft adapter and OUT/base/ the model that it belongs to.
+"""
+
+import json
+import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-Which = Literal["latest", "best"] | int
+from curate import __version__
+from curate.errors import ConfigError, InputError, StorageError
+from curate.settings import build, read_yaml
+from curate.storage import TEMPORARY, Folder, clear_errors
+from train.checkpoint.adapters import BASE, write_adapter
+from train.checkpoint.layout import put_in_place, remove
+from train.checkpoint.shards import digest_of
+from train.checkpoint.weights import Layer, Start, Which, is_run, weights_of
+from train.config import ComputeSettings, TrainConfig
+from train.folder import CONFIG
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from train.card import Facts
+
+EXPORT = "export.json"
+FORMAT = "shotcraft-export/1"
+
+Lora = Literal["merged", "apart"]
+Dtype = Literal["float32", "bfloat16"]
 
 
 def export(
     run: Path,
     out: Path,
     checkpoint: Which = "latest",
-    lora: Literal["merged", "apart"] = "merged",
-    dtype: Literal["float32", "bfloat16"] = "float32",
+    lora: Lora = "merged",
+    dtype: Dtype = "float32",
     base: str | None = None,
+    remote_code: bool = False,
+    say: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
-    """Writes safetensors, configuration, processor, generation settings and README.md into `out`, whole or not at all.
+    """Writes a run's checkpoint into `out`, whole or not at all, and returns what was written, as plain data.
 
-    `base` says where config.model lies now, if it was moved. Returns what was written, as plain data.
+    `base` says where the model lies now that the run started from, if it was moved. An older export in `out` is
+    replaced; InputError when something else is there, or when `base` is not what the run was trained over.
     """
-    raise NotImplementedError
+    check_out(out)
+    start, layer = _opened(run, checkpoint, base)
+    if lora == "apart" and not layer.manifest.adapters:
+        raise ConfigError(f"{run} has no adapters to export apart; leave --lora out")
+    say(f"exporting step {layer.manifest.step:,} over {start.base}")
+    model = _model(start, lora == "merged", dtype, remote_code)
+    half = out.parent / f"{TEMPORARY}{out.name}-{os.urandom(4).hex()}"
+    try:
+        with clear_errors(str(out)):
+            _write_model(half / BASE if lora == "apart" else half, model, start.base)
+            if lora == "apart":
+                write_adapter(half, layer.updates(), model.dtype)
+            (half / "README.md").write_text(_card(out.name, run, layer, model, lora, dtype), encoding="utf-8")
+            facts = _sealed(half, layer, lora, dtype)
+            put_in_place(half, out)
+    finally:
+        remove(half)
+    return facts
+
+
+def check_out(out: Path) -> None:
+    """InputError when something lies in `out` that an export must not replace."""
+    if out.is_file():
+        raise InputError(f"{out} is a file; give another folder")
+    if out.is_dir() and any(out.iterdir()) and not (out / EXPORT).is_file():
+        raise InputError(f"{out} holds something else than an export; give another folder")
+
+
+def _opened(run: Path, checkpoint: Which, base: str | None) -> tuple[Start, Layer]:
+    if not is_run(run):
+        raise InputError(f"{run} is no run of the trainer: {CONFIG} is missing")
+    start = weights_of(run, checkpoint, base)
+    layer = start.layers[-1]
+    assert isinstance(layer, Layer)
+    return start, layer
+
+
+def _model(start: Start, merged: bool, dtype: Dtype, remote_code: bool) -> "PreTrainedModel":
+    import torch
+
+    from train.model.loading import load_model
+
+    model = load_model(start.base, ComputeSettings(device="cpu", dtype="float32"), remote_code)
+    start.lay_over(model, adapters=merged)
+    return model.to(getattr(torch, dtype))
+
+
+def _write_model(folder: Path, model: "PreTrainedModel", base: str) -> None:
+    from safetensors import SafetensorError
+
+    from train.data.rendering.loading import load_processor
+
+    folder.mkdir(parents=True)
+    try:
+        model.save_pretrained(str(folder))
+    except SafetensorError as error:
+        raise StorageError(f"cannot write {folder.name}: {error}") from None
+    load_processor(base).save_pretrained(str(folder))
+
+
+def _card(title: str, run: Path, layer: Layer, model: "PreTrainedModel", lora: Lora, dtype: Dtype) -> str:
+    from train.card import card
+
+    return card(_facts(title, build(TrainConfig, read_yaml(run / CONFIG), str(run / CONFIG)), layer, model, lora, dtype))
+
+
+def _facts(title: str, config: TrainConfig, layer: Layer, model: "PreTrainedModel", lora: Lora, dtype: Dtype) -> "Facts":
+    from dataclasses import replace
+
+    from train.card import Facts, contents_of
+
+    configs = [model.config, *(getattr(model.config, name, None) for name in model.config.sub_configs)]
+    ours = any(type(found).__module__.startswith("train.") for found in configs)
+    adapted = lora if layer.manifest.adapters else ""
+    facts = Facts(title, config, layer.manifest, adapted, dtype, ours, None)
+    return replace(facts, plan=contents_of(config.data.plan, facts.digest))
+
+
+def _sealed(half: Path, layer: Layer, lora: Lora, dtype: Dtype) -> dict[str, Any]:
+    """Writes export.json when the disk has all other files."""
+    files = {}
+    for path in sorted(path for path in half.rglob("*") if path.is_file()):
+        with path.open("rb+") as file:
+            os.fsync(file.fileno())
+        files[path.relative_to(half).as_posix()] = {"size": path.stat().st_size, "sha256": digest_of(path)}
+    manifest = layer.manifest
+    facts: dict[str, Any] = {
+        "format": FORMAT,
+        "made_with": __version__,
+        "step": manifest.step,
+        "figures": manifest.figures,
+        "lora": lora if manifest.adapters else None,
+        "dtype": dtype,
+        "checkpoint": {name: entry.sha256 for name, entry in manifest.files.items()},
+        "files": files,
+    }
+    Folder.of(half).write(EXPORT, (json.dumps(facts, indent=1, sort_keys=True) + "\n").encode())
+    return facts

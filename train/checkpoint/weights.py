@@ -10,6 +10,7 @@ from torch import Tensor
 
 from curate.errors import ConfigError, InputError, IntegrityError
 from curate.settings import read_yaml
+from train.checkpoint.adapters import BASE, Apart, Update, add_updates, is_apart
 from train.checkpoint.layout import (
     CHECKPOINTS,
     MANIFEST,
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
     from torch import nn
 
 Which = Literal["latest", "best"] | int
-Update = tuple[Tensor, Tensor, float]
-"""A LoRA update of a weight: A [r, in], B [out, r] and the scaling of B @ A."""
-
 _LORA = re.compile(r"(.+)\.lora_([AB])\.default\.weight")
 
 
@@ -54,9 +52,8 @@ class Layer:
             for name in reader.names(MODEL):
                 if not _LORA.fullmatch(name):
                     self._target(named, unadapted(name)).copy_(reader.whole(MODEL + name))
-            for module, (down, up, scaling) in self._updates(reader).items() if adapters else ():
-                weight = self._target(named, f"{module}.weight")
-                weight += ((up.float() @ down.float()) * scaling).to(weight.dtype)
+            if adapters:
+                add_updates(named, self._updates(reader), str(self.checkpoint))
 
     def updates(self) -> dict[str, Update]:
         """The LoRA updates by module; empty for a run without adapters."""
@@ -105,7 +102,7 @@ class Start:
     """
 
     base: str  # a folder that transformers loads, or a hub name
-    layers: tuple[Layer, ...] = ()  # the runs since, oldest first
+    layers: tuple[Layer | Apart, ...] = ()  # the runs since, oldest first
 
     def lay_over(self, model: "nn.Module", adapters: bool = True) -> None:
         """Copies trained weights over the plain model's own, in place, and adds LoRA updates to theirs.
@@ -120,7 +117,8 @@ class Start:
 
 def weights_of(place: str | Path, which: Which = "latest", base: str | None = None) -> Start:
     """What `place` stands for: a run's folder (its latest checkpoint, or `which`), RUN/checkpoints/step-00000500 or
-    RUN/checkpoints/best; anything else is a folder or hub name that transformers loads as it is.
+    RUN/checkpoints/best; or an export with its adapters apart. Anything else is a folder or hub name that transformers
+    loads as it is.
 
     `base` says where the model lies that the run started from, if not where its config says. InputError when there is
     no such checkpoint, IntegrityError when it is damaged.
@@ -130,6 +128,8 @@ def weights_of(place: str | Path, which: Which = "latest", base: str | None = No
 
 def _start(place: str, which: Which, base: str | None, seen: tuple[Path, ...]) -> Start:
     found = _run_of(Path(place), which)
+    if found is None and is_apart(Path(place)):
+        return Start(str(Path(place) / BASE), (Apart(Path(place)),))
     if found is None:
         return Start(place)
     run, which = found
