@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from tests.train.parallel.test_sharding import ALONE, FAMILIES, FP32, Case, batches_of, learned, model_of
+from tests.train.parallel.test_sharding import ALONE, BF16, FAMILIES, FP32, Case, batches_of, learned, model_of
 from train.config import ComputeSettings, ParallelSettings
 from train.loss import Targets, token_losses
 from train.parallel.recomputing import Recompute, recompute
@@ -25,6 +25,14 @@ def test_gradients_are_equal(family: str) -> None:
     for how in WAYS:
         made = learned(Case(family, True, compute=compute(how)), ALONE, [0, 1])
         assert made.gradients.keys() == plain.gradients.keys()
+        assert all(torch.equal(made.gradients[name], gradient) for name, gradient in plain.gradients.items())
+
+
+@pytest.mark.parametrize("tower", [False, True])
+def test_gradients_are_equal_under_autocast(tower: bool) -> None:
+    plain = learned(Case("vicuna", tower, compute=BF16), ALONE, [0, 1])
+    for how in WAYS:
+        made = learned(Case("vicuna", tower, compute=BF16.model_copy(update={"recompute": how})), ALONE, [0, 1])
         assert all(torch.equal(made.gradients[name], gradient) for name, gradient in plain.gradients.items())
 
 
