@@ -20,6 +20,7 @@ from curate.storage import clear_errors
 from train.model.chat import with_pictures
 from train.model.embedded import Embedded, readable
 from train.model.pieces import Causal, Tower, load_causal, load_tower
+from train.model.places import quietly
 
 if TYPE_CHECKING:
     import torch
@@ -89,6 +90,7 @@ def preview(
     _check_free(out)
     tower, causal = _halves(vision, lm, settings, embedded, empty=True)
     processor = processor_of(tower, causal)
+    _make_room(causal, processor.image_token_id)
     model = _bare(tower, causal, processor.image_token_id)
     return _facts(vision, lm, tower, causal, model, settings.seed)
 
@@ -286,7 +288,8 @@ def _write(
         out.parent.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(prefix=".tmp-", dir=out.parent))
         try:
-            model.save_pretrained(scratch)
+            with quietly():
+                model.save_pretrained(scratch)
             processor.save_pretrained(scratch)
             (scratch / "assembled.json").write_text(json.dumps(asdict(facts), indent=2) + "\n", encoding="utf-8")
             readable(scratch)

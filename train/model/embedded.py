@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from curate.errors import InputError
 from curate.storage import clear_errors
-from train.model.places import gist
+from train.model.places import gist, quietly
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -67,8 +67,9 @@ def _convert(gguf: Path, folder: Path) -> None:
 
     place = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
     try:
-        tokenizer = AutoTokenizer.from_pretrained(**place)
-        read = AutoModelForCausalLM.from_pretrained(**place, dtype=torch.float32)
+        with quietly():
+            tokenizer = AutoTokenizer.from_pretrained(**place)
+            read = AutoModelForCausalLM.from_pretrained(**place, dtype=torch.float32)
     except Exception as error:  # of gguf, of the tokenizer's converter, of a torn file
         raise InputError(f"cannot read {gguf.name}: {gist(error)}") from None
     if hasattr(read.config, "quantization_config"):
@@ -76,7 +77,8 @@ def _convert(gguf: Path, folder: Path) -> None:
     fresh = type(read)(read.config)
     fresh.load_state_dict(read.state_dict(), strict=True)
     fresh.generation_config = read.generation_config
-    fresh.save_pretrained(folder)
+    with quietly():
+        fresh.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     readable(folder)
 

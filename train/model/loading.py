@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from curate.errors import ConfigError, InputError
-from train.model.places import check, gist
+from train.model.places import check, gist, quietly
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -51,7 +51,10 @@ def _loaded(place: str, remote_code: bool) -> "PreTrainedModel":
     config = _config(place, offline, remote_code)
     options: dict[str, Any] = {"dtype": torch.float32, "local_files_only": offline, "trust_remote_code": remote_code}
     try:
-        model, told = AutoModelForImageTextToText.from_pretrained(place, config=config, output_loading_info=True, **options)
+        with quietly():
+            model, told = AutoModelForImageTextToText.from_pretrained(
+                place, config=config, output_loading_info=True, **options
+            )
     except Exception as error:  # of the hub, the network, a foreign or torn file
         raise InputError(f"cannot load the model {place}: {gist(error)}") from None
     wanting = sorted(told["missing_keys"]) or sorted(str(key) for key in told.get("mismatched_keys") or ())

@@ -1,14 +1,16 @@
 """The two halves of a vision-language model as they are found: a tower with what it makes of a picture, a causal LM."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from curate.errors import ConfigError, InputError
 from curate.registry import nearest
 from train.model.embedded import TOWER, Embedded
-from train.model.places import check, gist
+from train.model.places import check, gist, quietly
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -64,10 +66,10 @@ def load_tower(vision: str, grid: int | None, empty: bool, embedded: Embedded | 
     InputError where there is none, ConfigError for one that cannot serve.
     """
     if vision == EMBEDDED:
-        return timm_tower(TOWER, grid, None if empty else embedded_or_error(embedded).tower())
+        return timm_tower(TOWER, grid, None if empty else embedded_or_error(embedded).tower)
     name = timm_name(vision)
     if name is not None:
-        return timm_tower(name, grid, {} if empty else timm_weights(name))
+        return timm_tower(name, grid, None if empty else partial(timm_weights, name))
     return transformers_tower(vision, grid, empty, remote)
 
 
@@ -95,22 +97,22 @@ def timm_weights(name: str) -> "dict[str, Tensor]":
     import timm
 
     try:
-        found: dict[str, Tensor] = timm.create_model(name, pretrained=True, num_classes=0).state_dict()
+        found: dict[str, Tensor] = timm.create_model(name, pretrained=True).state_dict()
     except Exception as error:  # of the hub, the network, a folder without weights
         raise InputError(f"cannot load the weights of {name}: {gist(error)}") from None
     return found
 
 
-def timm_tower(name: str, grid: int | None, state: "dict[str, Tensor] | None") -> Tower:
-    """A tower over timm's network `name`; without `state` it keeps timm's random weights."""
+def timm_tower(name: str, grid: int | None, weights: "Callable[[], dict[str, Tensor]] | None") -> Tower:
+    """A tower over timm's network `name`; without `weights` it keeps timm's random ones."""
     import timm
 
     bare = timm.create_model(name, pretrained=False, num_classes=0)
     facts = timm.data.resolve_model_data_config(bare)
     architecture = name if not name.startswith("local-dir:") else str(bare.pretrained_cfg["architecture"])
     model = fitted_tower(architecture.split(".")[0], facts["input_size"][-1], grid)
-    if state:
-        _fill(model, state, name)
+    if weights is not None:
+        _fill(model, weights(), name)
     return Tower(model.eval(), model.config.grid, 0, tuple(facts["mean"]), tuple(facts["std"]), BICUBIC)
 
 
@@ -134,16 +136,17 @@ def fitted_tower(architecture: str, size: int, grid: int | None) -> "TimmTowerMo
         features = model.backbone.forward_features(torch.zeros(1, 3, size, size))
         model.config.hidden_size = model(torch.zeros(1, 3, size, size)).last_hidden_state.shape[-1]
     count = features.numel() // model.config.hidden_size - (getattr(model.backbone, "num_prefix_tokens", 0) or 0)
-    model.config.grid = checked_grid(grid or int(count**0.5), size)
+    model.config.grid = checked_grid(grid or int(count**0.5), size, int(count**0.5))
     model.config.normalize = True
     return model
 
 
-def checked_grid(grid: int, size: int) -> int:
-    """ConfigError for a grid that LLaVA's processor, which knows only whole pixels a token, would count otherwise."""
-    if not 1 <= grid <= size or size // (size // grid) != grid:
-        known = [side for side in range(1, 17) if size // (size // side) == side]
-        raise ConfigError(f"a grid of {grid} does not fit pictures of {size} pixels; use one of {', '.join(map(str, known))}")
+def checked_grid(grid: int, size: int, most: int) -> int:
+    """The grid; ConfigError when it is finer than the features, or one that LLaVA's processor, which knows only whole pixels
+    a token, would count otherwise."""
+    if grid > most or size // (size // grid) != grid:
+        known = ", ".join(str(side) for side in range(1, most + 1) if size // (size // side) == side)
+        raise ConfigError(f"the tower has no grid of {grid} x {grid} tokens; use a side of {known}")
     return grid
 
 
@@ -187,9 +190,10 @@ def _model(place: str, config: "PretrainedConfig", empty: bool, offline: bool, r
             model: PreTrainedModel = AutoModel.from_config(config, trust_remote_code=remote)
         return model
     try:
-        model, told = AutoModel.from_pretrained(
-            place, config=config, local_files_only=offline, trust_remote_code=remote, output_loading_info=True
-        )
+        with quietly():
+            model, told = AutoModel.from_pretrained(
+                place, config=config, local_files_only=offline, trust_remote_code=remote, output_loading_info=True
+            )
     except Exception as error:  # of the hub, the network, a foreign file
         raise InputError(f"cannot load the tower {place}: {gist(error)}") from None
     if told["missing_keys"]:
@@ -262,9 +266,10 @@ def _causal(place: str, config: "PretrainedConfig", empty: bool, offline: bool, 
             model: PreTrainedModel = AutoModelForCausalLM.from_config(config, trust_remote_code=remote)
         return model
     try:
-        model, told = AutoModelForCausalLM.from_pretrained(
-            place, local_files_only=offline, trust_remote_code=remote, output_loading_info=True
-        )
+        with quietly():
+            model, told = AutoModelForCausalLM.from_pretrained(
+                place, local_files_only=offline, trust_remote_code=remote, output_loading_info=True
+            )
     except Exception as error:  # of the hub, the network, a foreign file
         raise InputError(f"cannot load the language model {place}: {gist(error)}") from None
     if told["missing_keys"]:

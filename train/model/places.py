@@ -1,5 +1,7 @@
 """Where a model is to be had: a folder on disk, or a name on the hub that answers."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from curate.errors import InputError
@@ -36,3 +38,19 @@ def silence(name: str) -> str:
 def gist(error: Exception) -> str:
     """What a foreign library complains of, in one line."""
     return " ".join(str(error).split())[:300] or type(error).__name__
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """transformers draws no bars and lists no unused tensors here: what is missing is an error of ours."""
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
