@@ -41,7 +41,8 @@ class PartRule(Settings):
     """How the parameters that a pattern matches are trained; later rules win over earlier ones."""
 
     match: str
-    """vision, projector, language, embeddings, head, all, or a glob over parameter names such as *.layers.2?.*"""
+    """vision, projector, language (embeddings and head with it), embeddings, head, all, or a glob over names of parameters or
+    modules such as *.layers.2?. Under lora, the head gets an adapter only by a rule that names it."""
 
     train: Training = "full"
     """frozen, full, or lora (the weights frozen, adapters on their linear layers trained)."""
