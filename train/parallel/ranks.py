@@ -13,7 +13,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -151,8 +151,9 @@ def _group(rank: int, world: int, device: torch.device, timeout: float) -> Itera
     try:
         dist.init_process_group(backend, timeout=timedelta(seconds=timeout), **known)
         yield
-    except RuntimeError as error:
-        if world > 1 and (reason := _broken(error)):
+    except BaseException as error:
+        _hang_up(device)
+        if world > 1 and isinstance(error, RuntimeError) and (reason := _broken(error)):
             raise RankError(
                 f"rank {rank} lost another rank, which ended or did not answer within parallel.timeout"
                 f" ({timeout:g} s); the first error of the other ranks says why ({reason})"
@@ -161,6 +162,13 @@ def _group(rank: int, world: int, device: torch.device, timeout: float) -> Itera
     finally:
         if dist.is_initialized():
             dist.destroy_process_group()  # also tells those who wait for this rank
+
+
+def _hang_up(device: torch.device) -> None:
+    """Leaves NCCL at once: an orderly farewell would wait for ranks that are waiting for this one."""
+    if device.type == "cuda" and dist.is_initialized():
+        with suppress(RuntimeError):
+            dist.distributed_c10d._abort_process_group()
 
 
 _LOST = re.compile(r"gloo.*(closed by|reset by|broken pipe|refused|timed? ?out)", re.IGNORECASE)
