@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from curate import __version__
 from curate.errors import InputError, IntegrityError, ShotcraftError, StorageError
-from curate.storage import TEMPORARY
+from curate.registry import nearest
+from curate.storage import TEMPORARY, clear_errors
 from train.checkpoint import layout, restoring
 from train.checkpoint.layout import Manifest, fault_in, name_of, read_manifest, steps_in, whole_steps
 from train.checkpoint.saving import Background, Facts, Staging, message_of, write
@@ -43,6 +44,7 @@ class Checkpoints:
         self._say = say if ranks.first else lambda _: None
         self._background, self._staging = Background(), Staging()
         self._frozen: dict[str, tuple[str, str]] | None = None
+        self._told = False
         if ranks.first:
             layout.clean(folder)
         self._mark = str(ranks.gather(os.urandom(4).hex())[0])  # no rank takes another attempt's files for this one's
@@ -51,6 +53,7 @@ class Checkpoints:
         """Step of the newest whole checkpoint; None when there is none.
 
         One whose files are missing or cut short, as a power cut may leave them, is passed over with a loud line.
+        IntegrityError when no whole one is left.
         """
         found: tuple[int | None, list[str]] = (None, [])
         if self._ranks.first:
@@ -59,9 +62,10 @@ class Checkpoints:
             later = [step for step in steps_in(self._folder) if newest is None or step > newest]
             found = newest, [fault_in(self._folder / name_of(step)) for step in later]
         newest, faults = self._ranks.gather(found)[0]
+        if faults and newest is None:
+            raise IntegrityError(f"{faults[-1]}, and no whole checkpoint is left; remove {self._folder} to start anew")
         for fault in faults:
-            instead = f"going on from step {newest}" if newest is not None else "starting anew"
-            self._say(f"WARNING: damaged checkpoint: {fault}; {instead}")
+            self._say(f"WARNING: damaged checkpoint: {fault}; going on from step {newest}")
         return None if newest is None else int(newest)
 
     def restore(self, model: "nn.Module", optimizer: "Optimizer | None", step: int | None = None) -> dict[str, Any]:
@@ -71,9 +75,11 @@ class Checkpoints:
         is no such checkpoint or when it is of another model, or was trained over other frozen weights.
         """
         step = self.latest() if step is None else step
-        if step is None or not (self._folder / name_of(step)).is_dir():
-            raise InputError(f"{self._folder} holds no checkpoint" + (f" of step {step}" if step is not None else ""))
+        if step is None:
+            raise InputError(f"{self._folder} holds no checkpoint")
         checkpoint = self._folder / name_of(step)
+        if not all(self._ranks.gather(checkpoint.is_dir())):
+            raise InputError(f"{self._folder} holds no checkpoint of step {step}, or not every rank sees it")
         fault, manifest = self._checked(checkpoint)
         if fault or manifest is None:
             raise IntegrityError(f"{fault}; {self._older(step)}")
@@ -98,6 +104,7 @@ class Checkpoints:
         self.wait()
         rank, world = self._ranks.rank, self._ranks.world
         plain = json.loads(json.dumps(progress, allow_nan=False))  # a copy, and an error here rather than behind
+        self._check_best(figures)
         finite = {name: value if math.isfinite(value) else None for name, value in figures.items()}
         facts = Facts(__version__, step, world, plain, finite, adapters_of(model), self._frozen_of(model))
         chunks = chunks_of(model, optimizer, rank)
@@ -122,7 +129,15 @@ class Checkpoints:
     def _then_prune(self, job: Callable[[], None], step: int) -> None:
         job()
         if self._ranks.first:
-            layout.prune(self._folder, step, self._settings.keep, self._settings.best)
+            with clear_errors(str(self._folder)):
+                layout.prune(self._folder, step, self._settings.keep, self._settings.best)
+
+    def _check_best(self, figures: Mapping[str, float]) -> None:
+        """Says once that no figure has the name that the best checkpoint is to be told by."""
+        best = self._settings.best
+        if best and best not in figures and not self._told:
+            self._told = True
+            self._say(f"checkpoint.best: no figure called {best!r} has been measured yet{nearest(best, figures)}")
 
     def _frozen_of(self, model: "nn.Module") -> dict[str, tuple[str, str]]:
         """Checksums of what is not trained; they never change, so they are made once."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,14 @@ class Reader:
     def __enter__(self) -> "Reader":
         self._shards = [self._open.enter_context(opened(self.checkpoint / name)) for name in sorted(self.manifest.files)]
         self.shapes = {name: whole for shard in self._shards for name, whole in shard.wholes.items()}
+        for name, whole in self.shapes.items():  # also bounds what is reserved for a tensor by what the files hold
+            if prod(whole) != sum(prod(shard.boxes[name][1]) for shard in self._shards if name in shard.boxes):
+                self._open.close()
+                raise self._torn(name)
         return self
+
+    def _torn(self, name: str) -> IntegrityError:
+        return IntegrityError(f"{self.checkpoint}: the pieces of {name} in its files do not make it whole")
 
     def __exit__(self, *error: object) -> None:
         self._open.close()
@@ -59,7 +67,7 @@ class Reader:
                 _inside(local, box, shared).copy_(piece)
                 filled += piece.numel()
         if filled != local.numel():
-            raise IntegrityError(f"{self.checkpoint}: a piece of {name} is in none of its files")
+            raise self._torn(name)
 
     def _check_type(self, name: str, piece: Tensor, local: Tensor) -> None:
         if piece.dtype != local.dtype:

@@ -9,6 +9,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Thread
@@ -112,7 +113,9 @@ def _note(rank: int) -> str:
 
 
 def _bytes_in(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.glob("rank-*"))
+    with suppress(FileNotFoundError):  # a rank that gives up takes its file away
+        return sum(path.stat().st_size for path in folder.glob("rank-*"))
+    return -1
 
 
 def _give_up(half: Path, rank: int) -> None:

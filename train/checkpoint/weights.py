@@ -51,7 +51,7 @@ class Layer:
         with Reader(self.checkpoint, self.manifest) as reader, torch.no_grad():
             for name in reader.names(MODEL):
                 if not _LORA.fullmatch(name):
-                    self._target(named, unadapted(name)).copy_(reader.whole(MODEL + name))
+                    self._target(named, unadapted(name), reader.shapes[MODEL + name]).copy_(reader.whole(MODEL + name))
             if adapters:
                 add_updates(named, self._updates(reader), str(self.checkpoint))
 
@@ -66,9 +66,9 @@ class Layer:
 
         return {name: (whole(name, "A"), whole(name, "B"), lora.scaling) for name, lora in self.manifest.adapters.items()}
 
-    def _target(self, named: dict[str, Tensor], name: str) -> Tensor:
-        if name not in named:
-            raise InputError(f"{self.checkpoint} holds {name}, which the model does not have; is it the run's model?")
+    def _target(self, named: dict[str, Tensor], name: str, shape: tuple[int, ...]) -> Tensor:
+        if name not in named or tuple(named[name].shape) != shape:
+            raise InputError(f"{self.checkpoint} holds {name}, which does not fit the model; is it the run's model?")
         return named[name]
 
     def _check_frozen(self, named: dict[str, Tensor]) -> None:

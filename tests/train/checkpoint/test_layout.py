@@ -9,7 +9,10 @@ from hypothesis import strategies as st
 
 from curate.errors import InputError, IntegrityError
 from tests.train.checkpoint.small_nets import adamw, checkpoints, prepared, saved
+from train.checkpoint import Checkpoints
 from train.checkpoint.layout import best_of, clean, kept, name_of, read_manifest, step_of, steps_in
+from train.config import CheckpointSettings
+from train.parallel.ranks import Ranks
 
 FIGURES = st.lists(st.one_of(st.none(), st.floats(allow_nan=False, allow_infinity=False, width=16)), min_size=1, max_size=20)
 
@@ -88,7 +91,19 @@ def test_a_manifest_that_no_run_writes_is_refused(tmp_path: Path, key: str, valu
     place.write_text(json.dumps(json.loads(place.read_text()) | {key: value}))
     with pytest.raises(IntegrityError, match=r"checkpoint\.json"):
         read_manifest(tmp_path / name_of(1))
-    assert checkpoints(tmp_path).latest() is None
+    with pytest.raises(IntegrityError, match="no whole checkpoint is left"):
+        checkpoints(tmp_path).latest()
+
+
+def test_a_figure_that_is_never_measured_is_told_once(tmp_path: Path) -> None:
+    said: list[str] = []
+    keeper = Checkpoints(tmp_path, CheckpointSettings(best="validation.los"), Ranks.alone(), said.append)
+    for step in (1, 2):
+        keeper.save(step, prepared(lora=False), None, {}, {"validation.loss": 1.0})
+    keeper.wait()
+    assert said == [
+        "checkpoint.best: no figure called 'validation.los' has been measured yet (did you mean 'validation.loss'?)"
+    ]
 
 
 def test_an_empty_folder_has_nothing_to_restore(tmp_path: Path) -> None:

@@ -1,10 +1,14 @@
 """Saved by any number of ranks, restored by any other."""
 
+import os
+import signal
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from curate.errors import ShotcraftError, StorageError
 from tests.train.checkpoint.small_nets import adamw, checkpoints, equal, prepared, sharded, state, take_step
@@ -53,18 +57,17 @@ def test_any_number_of_ranks_reads_what_any_other_wrote(
 
 
 def test_files_hold_every_element_once_and_frozen_checksums_do_not_depend_on_the_ranks(tmp_path: Path) -> None:
-    for world, replicas in ((1, 1), (2, 1), (4, 2)):
-        run_ranks(_save, world, tmp_path / str(world), replicas)
-    manifests = {world: read_manifest(tmp_path / str(world) / name_of(1)) for world in (1, 2, 4)}
-    assert manifests[1].frozen == manifests[2].frozen == manifests[4].frozen
-    assert [len(manifests[world].files) for world in (1, 2, 4)] == [1, 2, 4]
-    from safetensors.torch import load_file
+    for world, replicas in ((1, 1), (2, 1), (2, 2)):
+        run_ranks(_save, world, tmp_path / f"{world}{replicas}", replicas)
+    manifests = {name: read_manifest(tmp_path / name / name_of(1)) for name in ("11", "21", "22")}
+    assert manifests["11"].frozen == manifests["21"].frozen == manifests["22"].frozen
+    assert [len(manifest.files) for manifest in manifests.values()] == [1, 2, 2]
 
-    def elements(world: int) -> int:
-        files = (tmp_path / str(world) / name_of(1)).glob("*.safetensors")
+    def elements(name: str) -> int:
+        files = (tmp_path / name / name_of(1)).glob("*.safetensors")
         return sum(tensor.numel() for file in files for tensor in load_file(file).values())
 
-    assert elements(1) == elements(2) == elements(4)
+    assert elements("11") == elements("21") == elements("22")
 
 
 def _one_rank_fails(folder: Path) -> tuple[str, int | None]:
@@ -72,6 +75,7 @@ def _one_rank_fails(folder: Path) -> tuple[str, int | None]:
         net = sharded(prepared(lora=False), ranks)
         keeper, write = checkpoints(folder, ranks), saving.write_shard
         keeper.save(1, net, None, {}, {})
+        keeper.wait()
         if ranks.rank == 1:
             saving.write_shard = _full
         keeper.save(2, net, None, {}, {})
@@ -93,3 +97,28 @@ def test_an_error_of_one_rank_stops_all_of_them(tmp_path: Path) -> None:
     assert "rank 1" in first
     assert second == "no space left"
     assert latest == also == 1
+
+
+def _all_die(folder: Path, delays: tuple[float, float]) -> None:
+    """Saves step 1, and again and again until this rank is killed."""
+    with started(ParallelSettings(timeout=5), ComputeSettings(device="cpu")) as ranks:
+        net = sharded(prepared(), ranks)
+        net.eval()
+        optimizer, keeper = adamw(net), checkpoints(folder, ranks)
+        take_step(net, optimizer, 1)
+        keeper.save(1, net, optimizer, {"step": 1, "rank": 0}, {})
+        keeper.wait()
+        threading.Timer(delays[ranks.rank], os.kill, (os.getpid(), signal.SIGKILL)).start()
+        for step in range(2, 10_000):
+            keeper.save(step, net, optimizer, {"step": 1, "rank": 0}, {})
+
+
+@pytest.mark.parametrize("delays", [(0.05, 0.05), (0.02, 0.2), (0.2, 0.02)])
+def test_ranks_killed_while_saving_leave_a_checkpoint_that_others_read(tmp_path: Path, delays: tuple[float, float]) -> None:
+    run_ranks(_all_die, 2, tmp_path, delays, failing=True)
+    (left,) = run_ranks(_restore, 1, tmp_path, 1)
+    alone = prepared().eval()
+    optimizer = adamw(alone)
+    take_step(alone, optimizer, 1)
+    assert left.keys() == state(alone, optimizer).keys()
+    assert not list(tmp_path.glob(".tmp*"))

@@ -1,5 +1,8 @@
 """Damage, other models and other bases are told, with what to do; nothing goes on silently from something else."""
 
+import hashlib
+import itertools
+import json
 from pathlib import Path
 
 import pytest
@@ -60,9 +63,6 @@ def test_content_that_changed_stops_the_run_and_names_file_and_remedy(tmp_path: 
 
 
 def test_a_file_that_is_no_safetensors_is_told_even_when_its_digest_fits(tmp_path: Path) -> None:
-    import hashlib
-    import json
-
     saved(tmp_path)
     place = tmp_path / name_of(1)
     (place / SHARD).write_bytes(b"\xff" * 100)
@@ -72,6 +72,27 @@ def test_a_file_that_is_no_safetensors_is_told_even_when_its_digest_fits(tmp_pat
     fresh = prepared()
     with pytest.raises(IntegrityError, match="not readable"):
         _loud(tmp_path)[0].restore(fresh, adamw(fresh))
+
+
+def test_a_tensor_that_claims_more_than_the_files_hold_is_refused(tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    from train.checkpoint.layout import Entry, read_manifest
+    from train.checkpoint.shards import PLACES, digest_of
+
+    saved(tmp_path)
+    place = tmp_path / name_of(1)
+    tensors = load_file(place / SHARD)
+    for whole in ([10**9, 6], [5, 6]):
+        places = {name: [[0] * tensor.dim(), list(tensor.shape)] for name, tensor in tensors.items()}
+        places["model/words.weight"][1] = whole
+        save_file(tensors, place / SHARD, {PLACES: json.dumps(places)})
+        entry = Entry(size=(place / SHARD).stat().st_size, sha256=digest_of(place / SHARD))
+        manifest = read_manifest(place).model_copy(update={"files": {SHARD: entry}})
+        (place / "checkpoint.json").write_bytes(manifest.encode())
+        fresh = prepared()
+        with pytest.raises(IntegrityError, match=r"words\.weight"):
+            _loud(tmp_path)[0].restore(fresh, adamw(fresh))
 
 
 def test_over_another_base_nothing_is_restored(tmp_path: Path) -> None:
@@ -106,8 +127,6 @@ BOX = st.tuples(st.integers(0, 6), st.integers(0, 6))
 
 @given(st.lists(st.tuples(BOX, BOX), min_size=1, max_size=3))
 def test_overlap_is_what_both_boxes_hold(axes: list[tuple[tuple[int, int], tuple[int, int]]]) -> None:
-    import itertools
-
     def cells(which: int) -> set[tuple[int, ...]]:
         return set(itertools.product(*(range(axis[which][0], sum(axis[which])) for axis in axes)))
 
