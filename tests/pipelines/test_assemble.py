@@ -32,7 +32,7 @@ def test_a_model_is_assembled_and_told_as_json(
     assert call(monkeypatch, *words) == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["image_tokens"], told["image_size"], told["seed"]) == (4, 160, 7)
-    assert told["scale"] == pytest.approx(1, abs=1e-3)
+    assert told["scale"] == pytest.approx(1, abs=0.01)
     assert told == json.loads((out / "assembled.json").read_text())
     assert {"config.json", "model.safetensors", "processor_config.json", "tokenizer.json"} <= {f.name for f in out.iterdir()}
     assert call(monkeypatch, *words) == 2

@@ -218,13 +218,14 @@ def start_projector(model: "LlavaForConditionalGeneration", tower: Tower, seed: 
 
 
 def _start(layer: "nn.Linear", inputs: "Tensor", target: float, generator: "torch.Generator") -> None:
-    """Random weights under which the layer makes of `inputs` what has an RMS of `target`."""
+    """Random weights under which the layer makes of `inputs` what has an RMS of `target`, to half a percent: the factor has
+    three digits, so that the bits do not depend on the order in which a machine adds."""
     import torch
 
     if layer.bias is not None:
         layer.bias.zero_()
     layer.weight.copy_(torch.randn(layer.weight.shape, generator=generator) / layer.in_features**0.5)
-    layer.weight.mul_(target / rms(layer(inputs)))
+    layer.weight.mul_(float(f"{target / rms(layer(inputs)):.2e}"))
 
 
 def visual_tokens(model: "LlavaForConditionalGeneration", pixels: "Tensor") -> "Tensor":
