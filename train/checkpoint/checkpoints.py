@@ -16,7 +16,7 @@ from curate.storage import TEMPORARY, clear_errors
 from train.checkpoint import layout, restoring
 from train.checkpoint.layout import Manifest, fault_in, name_of, read_manifest, steps_in, whole_steps
 from train.checkpoint.saving import Background, Facts, Staging, message_of, write
-from train.checkpoint.state import MODEL, adapters_of, chunks_of, differing, frozen_shares, kept_tensors, summed
+from train.checkpoint.state import MODEL, adapters_of, chunks_of, differing, frozen_shares, kept_tensors, put_away, summed
 from train.config import CheckpointSettings
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ class Checkpoints:
         fault, manifest = self._checked(checkpoint)
         if fault or manifest is None:
             raise IntegrityError(f"{fault}; {self._older(step)}")
+        put_away(model)
         with restoring.Reader(checkpoint, manifest) as reader:
             restoring.check_names(str(checkpoint), reader.names(MODEL), kept_tensors(model))
             self._same_frozen(checkpoint, manifest, model)
@@ -102,6 +103,7 @@ class Checkpoints:
         The progress is JSON and rank 0's is kept. Waits for the save before, and raises its error on all ranks.
         """
         self.wait()
+        put_away(model)
         rank, world = self._ranks.rank, self._ranks.world
         plain = json.loads(json.dumps(progress, allow_nan=False))  # a copy, and an error here rather than behind
         self._check_best(figures)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
 
 from train.checkpoint.layout import Adapter
@@ -30,6 +31,13 @@ def plain(name: str) -> str:
     for wrapper in WRAPPERS:
         name = name.replace(wrapper, "")
     return name
+
+
+def put_away(model: "nn.Module") -> None:
+    """Leaves every sharded module as its shards, which a forward pass without a backward one does not."""
+    for module in model.modules():
+        if isinstance(module, FSDPModule):
+            module.reshard()
 
 
 def parameters_of(model: "nn.Module") -> dict[str, Tensor]:

@@ -26,6 +26,8 @@ def _save(folder: Path, replicas: int, step: int = 1) -> dict[str, Any]:
         net.eval()  # no batch statistics, which differ from rank to rank
         optimizer, keeper = adamw(net), checkpoints(folder, ranks)
         take_step(net, optimizer, step)
+        with torch.no_grad():
+            net(torch.arange(3))  # a validation, which leaves the root's parameters gathered
         keeper.save(step, net, optimizer, {"step": step, "rank": ranks.rank}, {"loss": 1.0})
         keeper.wait()
         assert keeper.latest() == step
