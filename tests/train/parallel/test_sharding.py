@@ -166,6 +166,17 @@ def test_bfloat16_is_near_float32_sharded_and_not() -> None:
             assert made.norm == pytest.approx(expected.norm, rel=0.05)
 
 
+@pytest.mark.parametrize(
+    ("tower", "frozen", "cut"), [(False, "sharded", True), (False, "replicated", False), (True, "replicated", True)]
+)
+def test_frozen_towers_are_cut_or_whole_as_asked_and_all_that_learns_is_cut(tower: bool, frozen: Any, cut: bool) -> None:
+    model, parts = model_of(Case("qwen", tower, compute=BF16))
+    with started(ParallelSettings(shard="always"), BF16) as ranks:
+        distribute(model, parts, BF16, ParallelSettings(frozen=frozen), ranks)
+        found = {(parts.part_of(name), isinstance(own, DTensor)) for name, own in model.named_parameters()}
+    assert found == {("vision", cut), *((part, True) for part in ("projector", "language", "embeddings", "head"))}
+
+
 # Steps
 
 
