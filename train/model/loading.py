@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from curate.errors import ConfigError, InputError
-from train.model.places import check, gist, quietly
+from train.model.places import check, gist, quietly, unreadable
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -56,7 +56,7 @@ def _loaded(place: str, remote_code: bool) -> "PreTrainedModel":
                 place, config=config, output_loading_info=True, **options
             )
     except Exception as error:  # of the hub, the network, a foreign or torn file
-        raise InputError(f"cannot load the model {place}: {gist(error)}") from None
+        raise unreadable("the model", place, error, offline) from None
     wanting = sorted(told["missing_keys"]) or sorted(str(key) for key in told.get("mismatched_keys") or ())
     if wanting:
         raise InputError(f"the weights of {place} lack {len(wanting)} tensors of the model, {wanting[0]} first")
@@ -72,7 +72,7 @@ def _config(place: str, offline: bool, remote_code: bool) -> "PretrainedConfig":
     try:
         config = AutoConfig.from_pretrained(place, local_files_only=offline, trust_remote_code=remote_code)
     except Exception as error:  # of the hub, the network, a foreign file
-        raise InputError(f"cannot read the model {place}: {gist(error)}") from None
+        raise unreadable("the model", place, error, offline) from None
     own_code = remote_code and "AutoModelForImageTextToText" in (getattr(config, "auto_map", None) or {})
     if type(config) not in AutoModelForImageTextToText._model_mapping and not own_code:
         raise ConfigError(

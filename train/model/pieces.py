@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from curate.errors import ConfigError, InputError
 from curate.registry import nearest
 from train.model.embedded import TOWER, Embedded
-from train.model.places import check, gist, quietly
+from train.model.places import check, gist, quietly, unreadable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -97,7 +97,8 @@ def timm_weights(name: str) -> "dict[str, Tensor]":
     import timm
 
     try:
-        found: dict[str, Tensor] = timm.create_model(name, pretrained=True).state_dict()
+        with quietly():
+            found: dict[str, Tensor] = timm.create_model(name, pretrained=True).state_dict()
     except Exception as error:  # of the hub, the network, a folder without weights
         raise InputError(f"cannot load the weights of {name}: {gist(error)}") from None
     return found
@@ -168,7 +169,7 @@ def vision_config(place: str, offline: bool, remote: bool) -> "PretrainedConfig"
     try:
         whole = AutoConfig.from_pretrained(place, local_files_only=offline, trust_remote_code=remote)
     except Exception as error:  # of the hub, the network, a foreign file
-        raise InputError(f"cannot read the tower {place}: {gist(error)}") from None
+        raise unreadable("the tower", place, error, offline) from None
     config = getattr(whole, "vision_config", whole)
     if not all(isinstance(getattr(config, name, None), int) for name in ("image_size", "patch_size", "num_hidden_layers")):
         raise ConfigError(
@@ -195,7 +196,7 @@ def _model(place: str, config: "PretrainedConfig", empty: bool, offline: bool, r
                 place, config=config, local_files_only=offline, trust_remote_code=remote, output_loading_info=True
             )
     except Exception as error:  # of the hub, the network, a foreign file
-        raise InputError(f"cannot load the tower {place}: {gist(error)}") from None
+        raise unreadable("the tower", place, error, offline) from None
     if told["missing_keys"]:
         raise InputError(f"the weights of {place} lack {sorted(told['missing_keys'])[0]}; give a complete model")
     return model
@@ -249,7 +250,7 @@ def causal_config(place: str, offline: bool, remote: bool) -> "PretrainedConfig"
     try:
         config = AutoConfig.from_pretrained(place, local_files_only=offline, trust_remote_code=remote)
     except Exception as error:  # of the hub, the network, a foreign file
-        raise InputError(f"cannot read the language model {place}: {gist(error)}") from None
+        raise unreadable("the language model", place, error, offline) from None
     kind = config.model_type
     looks_back = (kind in CAUSAL or remote) and not getattr(config, "is_encoder_decoder", False)
     if not looks_back or (kind in MASKED and not getattr(config, "is_decoder", False)) or hasattr(config, "vision_config"):
@@ -271,7 +272,7 @@ def _causal(place: str, config: "PretrainedConfig", empty: bool, offline: bool, 
                 place, local_files_only=offline, trust_remote_code=remote, output_loading_info=True
             )
     except Exception as error:  # of the hub, the network, a foreign file
-        raise InputError(f"cannot load the language model {place}: {gist(error)}") from None
+        raise unreadable("the language model", place, error, offline) from None
     if told["missing_keys"]:
         raise InputError(f"the weights of {place} lack {sorted(told['missing_keys'])[0]}; give a complete model")
     return model

@@ -35,6 +35,13 @@ def silence(name: str) -> str:
     return ""
 
 
+def unreadable(what: str, place: str, error: Exception, offline: bool) -> InputError:
+    """The error for a place whose files could not be read; a hub that is silent is told in few words."""
+    if offline and not Path(place).is_dir():
+        return InputError(f"cannot read {what} {place}: the hub does not give it just now; give its folder instead")
+    return InputError(f"cannot read {what} {place}: {gist(error)}")
+
+
 def gist(error: Exception) -> str:
     """What a foreign library complains of, in one line."""
     return " ".join(str(error).split())[:300] or type(error).__name__
@@ -42,15 +49,18 @@ def gist(error: Exception) -> str:
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """transformers draws no bars and lists no unused tensors here: what is missing is an error of ours."""
+    """No bars, no lists of unused tensors, no retries told: what is missing is an error of ours."""
+    from huggingface_hub.utils import logging as hub
     from transformers.utils import logging
 
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    level, hub_level, bars = logging.get_verbosity(), hub.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
+    hub.set_verbosity_error()
     logging.disable_progress_bar()
     try:
         yield
     finally:
         logging.set_verbosity(level)
+        hub.set_verbosity(hub_level)
         if bars:
             logging.enable_progress_bar()

@@ -278,6 +278,18 @@ def test_halves_that_cannot_serve_are_told_in_a_line(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_hub_that_is_silent_is_told_in_a_line(
+    halves: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("train.model.places.silence", lambda name: "no network")
+    for vision, lm, what in (
+        ("nobody/clip", halves["tied"], "the tower"),
+        (halves["clip"], "nobody/lm", "the language model"),
+    ):
+        with pytest.raises(InputError, match=f"cannot read {what} nobody/.*the hub does not give it.*give its folder"):
+            assemble(str(vision), str(lm), tmp_path / "out")
+
+
 def test_a_folder_that_holds_something_is_left_alone(halves: dict[str, Path], tmp_path: Path) -> None:
     (tmp_path / "note.txt").write_text("mine")
     with pytest.raises(InputError, match="already holds something; give another folder"):

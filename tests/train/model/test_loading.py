@@ -128,7 +128,7 @@ def test_a_torn_file_of_weights_is_told_in_a_line(folder: Path, tmp_path: Path) 
     for file in folder.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
     (tmp_path / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:1000])
-    with pytest.raises(InputError, match="cannot load the model"):
+    with pytest.raises(InputError, match="cannot read the model"):
         load_model(str(tmp_path), PLAIN)
 
 
