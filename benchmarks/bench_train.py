@@ -1,6 +1,6 @@
 """A training step of ours beside a bare PyTorch loop, packed beside unpacked, and transformers.Trainer.
 
-    python benchmarks/bench_train.py MODEL [RUN] [--part step|plans|all] [--repeats 5]
+    python benchmarks/bench_train.py MODEL [RUN] [--part step|plans|all] [--repeats 3]
 
 MODEL is a folder that `curate assemble` made, RUN a finished run with shards (by default `runs/demo` of `curate
 demo --out runs/demo`). From its episodes a plan of 0 to 8 shots in equal shares is drawn into a temporary folder.
@@ -9,7 +9,7 @@ Everybody trains language model and projector whole in bfloat16 under autocast, 
 step    the same rows go through our loop, through a bare loop that computes all logits, and through one that computes
         the needed ones only; ours and the bare loops' model lie in one process, and all take turns at every step.
 plans   once through all samples of the plan, so that everybody learns from the same tokens: ours packed, ours unpacked
-        at two sizes of micro-batch, transformers.Trainer with a collator that lets the processor pad. They take turns
+        at three sizes of micro-batch, transformers.Trainer with a collator that lets the processor pad. They take turns
         in an order drawn anew; starting worker processes counts.
 """
 
@@ -223,7 +223,7 @@ def compare_plans(arguments: argparse.Namespace, plan: Path, folder: Path, ranks
         each = episodes_a_row(first)
         batch = max(1, round(rows * each))  # as many episodes a step as the packed rows hold
         contenders: dict[str, Any] = {"ours, packed": Ours(first)}
-        for size in dict.fromkeys((micro, max(micro, round(micro * each)))):
+        for size in sorted({1, micro, max(micro, round(micro * each))}):
             config = config_of(arguments, plan, folder / "unpacked", batch=batch, micro_batch=size, packing=False)
             data = Data.of(config, config.data, ranks, Silent())
             contenders[f"ours, unpacked by {size}"] = Ours(replace(first, config=config, data=data))
@@ -267,12 +267,12 @@ def main() -> None:
     parser.add_argument("run", nargs="?", default="runs/demo", help="run with shards of episodes of 0 to 8 shots")
     parser.add_argument("--part", choices=("step", "plans", "all"), default="all")
     parser.add_argument("--rows", type=int, default=4, help="packed rows of a step")
-    parser.add_argument("--micro", type=int, default=2, help="rows computed at a time")
+    parser.add_argument("--micro", type=int, default=4, help="rows computed at a time")
     parser.add_argument("--max-tokens", type=int, default=1024)
-    parser.add_argument("--samples", type=int, default=80, help="samples of the plan")
+    parser.add_argument("--samples", type=int, default=48, help="samples of the plan")
     parser.add_argument("--steps", type=int, default=4, help="steps of the plan that the part `step` repeats")
     parser.add_argument("--warm", type=int, default=1, help="steps before the clock starts")
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=None)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--no-trainer", action="store_true", help="leave transformers.Trainer out")

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from PIL import Image as Pillow
-from transformers import AutoProcessor, Trainer, TrainerCallback, TrainingArguments
+from transformers import AutoProcessor, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from curate.images import open_rgb
 from curate.shards.plans import Plan
@@ -48,6 +48,7 @@ class Rival:
         timed = Timed()
         arguments = TrainingArguments(num_train_epochs=1, max_steps=most or -1, seed=seed, **self.given)
         trainer = Counting(model=self.model, args=arguments, train_dataset=self.samples, data_collator=Padded(self.processor))
+        trainer.remove_callback(PrinterCallback)
         trainer.add_callback(Clock(timed, trainer))
         trainer.train()
         return timed
