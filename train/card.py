@@ -22,12 +22,21 @@ MARK = "Made with Shotcraft"
 """Stands in every card."""
 
 LISTED = 20
+"""Rows of a table of sources or licences; the rest is summed up in one."""
+
+POINTS = 10
+"""Stretches that the table of the training loss is cut into."""
+
 AXES = {"source": "source", "format": "format", "shots": "demonstrations"}
 STAGES = {
     "align": "alignment of the projector on captions",
     "instruct": "tuning on single-image instructions",
     "icl": "in-context-learning tuning on multi-image episodes",
 }
+
+
+Row = Mapping[str, Any]
+"""A line of metrics.jsonl, see train.metrics.logbook."""
 
 
 @dataclass(frozen=True)
@@ -40,24 +49,51 @@ class Contents:
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What a card is made of."""
+class Stage:
+    """One run on the way to the model."""
 
-    title: str
     config: TrainConfig
     manifest: Manifest
-    lora: str  # merged, apart, or "" for a run without adapters
-    dtype: str
-    registers: bool  # whether the model's classes are ours and must be imported
     plan: Contents | None  # None when the plan was not at hand
 
     @property
     def digest(self) -> str:
         """Of the plan that was read; its beginning where the plan is not at hand."""
-        if self.plan is not None:
-            return self.plan.digest
-        loader = self.manifest.progress.get("loader")
-        return str(loader.get("plan", "")) if isinstance(loader, Mapping) else ""
+        return self.plan.digest if self.plan else plan_of(self.manifest)
+
+    @property
+    def tokens(self) -> str:
+        """Supervised tokens learned from, in words for a table."""
+        tokens = self.manifest.progress.get("tokens")
+        return f"{tokens:,}" if isinstance(tokens, int) else "not known"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a card is made of."""
+
+    title: str
+    base: str  # the model that the first stage began with
+    stages: tuple[Stage, ...]  # oldest first; the last is the run that is exported
+    rows: Sequence[Row]  # readable ones of the run's log, up to the exported step
+    lora: str  # merged, apart, or "" for a run without adapters
+    dtype: str
+    registers: bool  # whether the model's classes are ours and must be imported
+
+    @property
+    def own(self) -> Stage:
+        """The run that is exported."""
+        return self.stages[-1]
+
+    def last(self, kind: str) -> Row | None:
+        """The last row of training or of validation."""
+        return next((row for row in reversed(self.rows) if row["kind"] == kind), None)
+
+
+def plan_of(manifest: Manifest) -> str:
+    """The beginning of the digest of the plan that a run read."""
+    loader = manifest.progress.get("loader")
+    return str(loader.get("plan", "")) if isinstance(loader, Mapping) else ""
 
 
 def contents_of(place: str, digest: str) -> Contents | None:
@@ -79,6 +115,25 @@ def _tally(plan: Plan, column: str) -> dict[str, int]:
     return {value: count for value, count in counts.items() if count}
 
 
+def readable(row: Row) -> bool:
+    """Whether a line of the log has the shape that a card reads; it may come from somebody else."""
+    parts = list(_parts_of(row.get("losses", {})))
+    sound = all(
+        isinstance(part, Mapping) and _number(part.get("loss")) and isinstance(part.get("tokens"), int) for part in parts
+    )
+    return row.get("kind") in ("train", "validation") and _number(row.get("loss")) and sound
+
+
+def _parts_of(axes: Any) -> Iterator[Any]:
+    """The innermost of losses by axis and value; something else wherever there is no mapping."""
+    for axis in axes.values() if isinstance(axes, Mapping) else [None]:
+        yield from axis.values() if isinstance(axis, Mapping) else [None]
+
+
+def _number(value: Any) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+
+
 def card(facts: Facts) -> str:
     """The whole README.md."""
     front = yaml.safe_dump(_front_matter(facts), sort_keys=False, allow_unicode=True, width=120)
@@ -93,12 +148,11 @@ def shown(place: str) -> str:
 
 
 def _front_matter(facts: Facts) -> dict[str, Any]:
-    base = facts.config.model
-    named = {"base_model": base} if re.fullmatch(r"[\w.-]+/[\w.-]+", base) and not Path(base).exists() else {}
+    hub = re.fullmatch(r"[\w.-]+/[\w.-]+", facts.base) and not Path(facts.base).exists()
     return {
         "library_name": "peft" if facts.lora == "apart" else "transformers",
         "pipeline_tag": "image-text-to-text",
-        **named,
+        **({"base_model": facts.base} if hub else {}),
         "license": "other",
         "license_name": "that-of-the-base-model-and-of-the-data",
         "tags": ["vision-language", "in-context-learning", "few-shot", "shotcraft"],
@@ -106,14 +160,13 @@ def _front_matter(facts: Facts) -> dict[str, Any]:
 
 
 def _about(facts: Facts) -> str:
-    manifest, progress = facts.manifest, facts.manifest.progress
-    tokens = progress.get("tokens")
-    learned = f", {tokens:,} supervised tokens" if isinstance(tokens, int) else ""
-    return (
-        f"# {escape(facts.title)}\n\n"
-        f"{escape(shown(facts.config.model))} after {STAGES[facts.config.stage]}: {manifest.step:,} steps{learned}."
-        f" {MARK} {escape(manifest.made_with)}.\n"
-    )
+    text = f"# {escape(facts.title)}\n\nBase model: {escape(shown(facts.base))}. Trained in {len(facts.stages)} stage(s):\n\n"
+    rows = [
+        (STAGES[stage.config.stage], shown(stage.config.out), stage.manifest.step, stage.tokens, stage.manifest.made_with)
+        for stage in facts.stages
+    ]
+    text += table(("stage", "run", "steps", "supervised tokens", "code version"), rows)
+    return f"{text}\n{MARK}.\n"
 
 
 def _loading(facts: Facts) -> str:
@@ -127,12 +180,17 @@ def _loading(facts: Facts) -> str:
 
 
 def _data(facts: Facts) -> str:
-    text = f"## Data\n\nPlan {escape(shown(facts.config.data.plan))}, digest `{escape(facts.digest) or 'not known'}`.\n"
-    if facts.plan is None:
+    return "## Data\n\n" + "\n".join(map(_plan, facts.stages))
+
+
+def _plan(stage: Stage) -> str:
+    text = f"Plan {escape(shown(stage.config.data.plan))} of {escape(shown(stage.config.out))}, digest"
+    text += f" `{escape(stage.digest) or 'not known'}`.\n"
+    if stage.plan is None:
         return text + "It was not at hand when this card was written, so its sources and licences are not listed.\n"
-    text += f"One epoch of it has {facts.plan.samples:,} samples.\n"
+    text += f"One epoch of it has {stage.plan.samples:,} samples.\n"
     for name, title in {**AXES, "licence": "licence"}.items():
-        text += "\n" + table((title, "samples"), _ranked(facts.plan.tallies.get(name, {})))
+        text += "\n" + table((title, "samples"), _ranked(stage.plan.tallies.get(name, {})))
     return text
 
 
@@ -144,7 +202,7 @@ def _ranked(counts: Mapping[str, int]) -> list[tuple[str, int]]:
 
 
 def _training(facts: Facts) -> str:
-    config, manifest = facts.config, facts.manifest
+    config, manifest = facts.own.config, facts.own.manifest
     rules = ", ".join(f"{rule.match}: {rule.train}" for rule in config.rules)
     rows: list[tuple[str, object]] = [
         ("steps", manifest.step), ("ranks", manifest.world), ("rules, later ones win", rules),
@@ -157,27 +215,36 @@ def _training(facts: Facts) -> str:
 
 
 def _losses(facts: Facts) -> str:
-    figures = {name: value for name, value in facts.manifest.figures.items() if value is not None}
-    text = "## Losses\n\nCross-entropy by supervised token, as last measured up to this step.\n\n"
-    known = [(name, f"{figures[key]:.4f}") for key, name in (("loss", "training"), ("validation.loss", "held-out plan"))
-             if key in figures]  # fmt: skip
-    text += table(("", "loss"), known) if known else "None was measured.\n"
-    prefix = "validation." if "validation.loss" in figures else ""
+    text = "## Losses\n\nCross-entropy by supervised token, as last measured up to this step.\n"
+    for kind, title in (("train", "Training"), ("validation", "Held-out plan")):
+        row = facts.last(kind)
+        loss = row.get("loss") if row else None
+        if row is None or loss is None:
+            continue
+        text += f"\n**{title}: {loss:.4f}** at step {row['step']:,}\n"
+        if kind == "validation" or not facts.last("validation"):
+            text += "".join(_parts(row))
+    return text + _curve(facts)
+
+
+def _parts(row: Row) -> Iterator[str]:
     for axis, title in AXES.items():
-        rows = list(_by(figures, f"{prefix}losses.{axis}."))
-        text += ("\n" + table((title, "loss", "tokens"), rows)) if rows else ""
-    return text
+        found = row.get("losses", {}).get(axis, {})
+        rows = [(name, f"{part['loss']:.4f}", part["tokens"]) for name, part in sorted(found.items()) if part.get("loss")]
+        if rows:
+            yield "\n" + table((title, "loss", "tokens"), rows)
 
 
-def _by(figures: Mapping[str, float], prefix: str) -> Iterator[Sequence[object]]:
-    for key, value in sorted(figures.items()):
-        if key.startswith(prefix) and key.endswith(".loss"):
-            name = key.removeprefix(prefix).removesuffix(".loss")
-            yield name, f"{value:.4f}", int(figures.get(f"{prefix}{name}.tokens", 0))
+def _curve(facts: Facts) -> str:
+    """A dozen of points of the loss."""
+    known = [row for row in facts.rows if row["kind"] == "train" and row.get("loss") is not None]
+    picked = sorted({round(at * (len(known) - 1) / POINTS) for at in range(POINTS + 1)}) if known else []
+    rows = [(f"{known[at]['step']:,}", f"{known[at]['loss']:.4f}") for at in picked]
+    return "\n" + table(("step", "training loss"), rows) if len(rows) > 1 else ""
 
 
 def _settings(facts: Facts) -> str:
-    text = yaml.safe_dump(_published(facts.config.model_dump(mode="json")), sort_keys=False, allow_unicode=True)
+    text = yaml.safe_dump(_published(facts.own.config.model_dump(mode="json")), sort_keys=False, allow_unicode=True)
     fence = "`" * (3 + max((len(run) for run in re.findall("`+", text)), default=0))
     return f"## Settings\n\nPaths are shortened to their last name.\n\n{fence}yaml\n{text}{fence}\n"
 
@@ -196,10 +263,10 @@ def _limits(facts: Facts) -> str:
         "Losses are not accuracies: measure the model on the task at hand before using it.",
         "Nobody has tested what it says for safety.",
     ]
-    if "validation.loss" not in facts.manifest.figures:
+    if facts.last("validation") is None:
         limits.append("No held-out loss was measured.")
-    if facts.plan is not None and "" in facts.plan.tallies.get("licence", {}):
+    if any(stage.plan and "" in stage.plan.tallies.get("licence", {}) for stage in facts.stages):
         limits.append("Some samples state no licence.")
-    if facts.plan is None:
-        limits.append("Sources and licences of its data are not listed here.")
+    if any(stage.plan is None for stage in facts.stages):
+        limits.append("Sources and licences of some of its data are not listed here.")
     return "## Known limits\n\n" + "".join(f"- {limit}\n" for limit in limits)

@@ -7,7 +7,8 @@ With adapters apart, OUT holds a peft adapter and OUT/base/ the model that it be
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,11 +22,12 @@ from train.checkpoint.shards import digest_of
 from train.checkpoint.weights import Layer, Start, Which, is_run, weights_of
 from train.config import ComputeSettings, TrainConfig
 from train.folder import CONFIG
+from train.metrics.logbook import METRICS, read_rows
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from train.card import Facts
+    from train.card import Stage
 
 EXPORT = "export.json"
 FORMAT = "shotcraft-export/1"
@@ -61,7 +63,7 @@ def export(
             _write_model(half / BASE if lora == "apart" else half, model, start.base)
             if lora == "apart":
                 write_adapter(half, layer.updates(), model.dtype)
-            (half / "README.md").write_text(_card(out.name, run, layer, model, lora, dtype), encoding="utf-8")
+            (half / "README.md").write_text(_card(out.name, start, model, lora, dtype), encoding="utf-8")
             facts = _sealed(half, layer, lora, dtype)
             put_in_place(half, out)
     finally:
@@ -103,28 +105,44 @@ def _write_model(folder: Path, model: "PreTrainedModel", base: str) -> None:
 
     folder.mkdir(parents=True)
     try:
-        model.save_pretrained(str(folder))
+        with _no_bars():
+            model.save_pretrained(str(folder))
     except SafetensorError as error:
-        raise StorageError(f"cannot write {folder.name}: {error}") from None
+        raise StorageError(f"cannot write the weights: {error}") from None
     load_processor(base).save_pretrained(str(folder))
 
 
-def _card(title: str, run: Path, layer: Layer, model: "PreTrainedModel", lora: Lora, dtype: Dtype) -> str:
-    from train.card import card
+@contextmanager
+def _no_bars() -> Iterator[None]:
+    """Without transformers' progress bars, whose lines stay in logs."""
+    from transformers.utils import logging
 
-    return card(_facts(title, build(TrainConfig, read_yaml(run / CONFIG), str(run / CONFIG)), layer, model, lora, dtype))
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
-def _facts(title: str, config: TrainConfig, layer: Layer, model: "PreTrainedModel", lora: Lora, dtype: Dtype) -> "Facts":
-    from dataclasses import replace
+def _card(title: str, start: Start, model: "PreTrainedModel", lora: Lora, dtype: Dtype) -> str:
+    from train.card import Facts, card, readable
 
-    from train.card import Facts, contents_of
-
+    runs = [layer for layer in start.layers if isinstance(layer, Layer)]
     configs = [model.config, *(getattr(model.config, name, None) for name in model.config.sub_configs)]
     ours = any(type(found).__module__.startswith("train.") for found in configs)
-    adapted = lora if layer.manifest.adapters else ""
-    facts = Facts(title, config, layer.manifest, adapted, dtype, ours, None)
-    return replace(facts, plan=contents_of(config.data.plan, facts.digest))
+    own = runs[-1]
+    rows = [row for row in read_rows(own.run / METRICS) if row["step"] <= own.manifest.step and readable(row)]
+    adapted = lora if own.manifest.adapters else ""
+    return card(Facts(title, start.base, tuple(map(_stage, runs)), rows, adapted, dtype, ours))
+
+
+def _stage(layer: Layer) -> "Stage":
+    from train.card import Stage, contents_of, plan_of
+
+    config = build(TrainConfig, read_yaml(layer.run / CONFIG), str(layer.run / CONFIG))
+    return Stage(config, layer.manifest, contents_of(config.data.plan, plan_of(layer.manifest)))
 
 
 def _sealed(half: Path, layer: Layer, lora: Lora, dtype: Dtype) -> dict[str, Any]:
@@ -139,7 +157,7 @@ def _sealed(half: Path, layer: Layer, lora: Lora, dtype: Dtype) -> dict[str, Any
         "format": FORMAT,
         "made_with": __version__,
         "step": manifest.step,
-        "figures": manifest.figures,
+        "losses": {name: value for name, value in manifest.figures.items() if "loss" in name},
         "lora": lora if manifest.adapters else None,
         "dtype": dtype,
         "checkpoint": {name: entry.sha256 for name, entry in manifest.files.items()},

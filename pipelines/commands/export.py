@@ -49,8 +49,13 @@ def export_command(
         answer(facts)
         return
     size = sum(int(file["size"]) for file in facts["files"].values())
-    rows = [("step", f"{facts['step']:,}"), ("files", f"{len(facts['files']):,}"), ("megabytes", f"{size / 1e6:,.1f}")]
-    table(f"exported to {out}", ("", ""), rows)
+    rows = [
+        ("folder", out),
+        ("step", f"{facts['step']:,}"),
+        ("files", f"{len(facts['files']):,}"),
+        ("megabytes", f"{size / 1e6:,.1f}"),
+    ]
+    table("exported", ("", "value"), rows)
 
 
 def _which(text: str) -> 'Literal["latest", "best"] | int':

@@ -38,7 +38,8 @@ def test_json_says_what_was_exported(run: Path, tmp_path: Path, which: str, step
 def test_people_get_a_table(run: Path, tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["export", str(run), "-o", str(tmp_path / "out"), "--dtype", "bfloat16"])
     assert result.exit_code == 0
-    assert "exported to" in result.stderr
+    assert "exported" in result.stderr
+    assert "megabytes" in result.stderr
     assert result.stdout == ""
 
 

@@ -16,7 +16,7 @@ from tests.train.checkpoint.small_runs import LORA, logits_of, stirred_run
 from tests.train.parallel.two_ranks import run_ranks
 from tests.train.tiny_runs import save_tiny_model
 from train import export as exporting
-from train.card import shown
+from train.card import readable, shown
 from train.export import export
 
 if TYPE_CHECKING:
@@ -131,14 +131,39 @@ def test_the_card_tells_where_it_comes_from_and_no_path(
     text = (tmp_path / "out/README.md").read_text()
     front = yaml.safe_load(text.split("---")[1])
     assert front["pipeline_tag"] == "image-text-to-text"
-    for told in (episodes_plan.digest, "12,340 supervised tokens", "10 steps", "CC0-1.0", "tiny", "LoRA of rank 2, alpha 6",
-                 "| training | 1.2500 |", "| held-out plan | 0.1000 |", "| 2 | 0.7500 | 40 |", "stage: icl"):  # fmt: skip
+    for told in (episodes_plan.digest, "| 10 | 12,340 |", "CC0-1.0", "tiny", "LoRA of rank 2, alpha 6", "stage: icl",
+                 "Training: 1.2500** at step 10", "Held-out plan: 0.1000** at step 10", "| 2 | 0.7500 | 40 |",
+                 "| 5 | 2.5000 |\n| 10 | 1.2500 |\n\n"):  # fmt: skip
         assert told in text
     assert "tokens_per_s" not in text
     for path in (tmp_path / "out").rglob("*"):
         if path.is_file():
             assert str(run.parent).encode() not in path.read_bytes(), path
             assert b"/tmp/" not in path.read_bytes(), path
+
+
+def test_the_card_names_earlier_stages_and_their_data(tmp_path: Path, bases: dict[str, Path], episodes_plan: Plan) -> None:
+    stirred_run(bases["chatml"], episodes_plan, tmp_path / "first", stage="align", parts=[])
+    stirred_run(tmp_path / "first", episodes_plan, tmp_path / "second")
+    export(tmp_path / "second", tmp_path / "out")
+    text = (tmp_path / "out/README.md").read_text()
+    assert "| alignment of the projector on captions | first | 10 |" in text
+    assert f"Base model: {bases['chatml'].name}." in text
+    assert text.count(episodes_plan.digest) == 2
+
+
+@pytest.mark.parametrize(
+    ("row", "sound"),
+    [
+        ({"kind": "train", "loss": 1.0}, True), ({"kind": "train", "loss": None, "losses": {}}, True), ({"loss": 1.0}, False),
+        ({"kind": "validation", "loss": 1, "losses": {"shots": {"0": {"loss": 1.0, "tokens": 4}}}}, True),
+        ({"kind": "train", "loss": "low"}, False), ({"kind": "train", "loss": 1, "losses": [1]}, False),
+        ({"kind": "train", "loss": 1, "losses": {"shots": {"0": 3}}}, False),
+        ({"kind": "train", "loss": 1, "losses": {"shots": {"0": {"loss": "x", "tokens": 4}}}}, False),
+    ],
+)  # fmt: skip
+def test_only_rows_that_a_run_writes_are_read(row: dict[str, Any], sound: bool) -> None:
+    assert readable(row) is sound
 
 
 def test_a_card_without_its_plan_says_so(

@@ -41,6 +41,11 @@ class Layer:
     checkpoint: Path
     manifest: Manifest
 
+    @property
+    def run(self) -> Path:
+        """The run's folder."""
+        return self.checkpoint.parent.parent
+
     def lay_over(self, model: "nn.Module", adapters: bool = True) -> None:
         """Copies trained tensors over the model's own and adds the adapters' updates to theirs, in place."""
         fault = check_digests(self.checkpoint, self.manifest, sorted(self.manifest.files))

@@ -10,6 +10,7 @@ from tests.train.checkpoint.small_nets import checkpoints
 from tests.train.tiny_runs import tiny_config
 from train.config import TrainConfig
 from train.folder import write_config
+from train.metrics import Logbook
 from train.model.loading import load_model
 from train.model.parts import parts_of
 from train.model.tuning import merge_adapters, prepare
@@ -40,9 +41,13 @@ def stirred_run(
                 if parameter.requires_grad:
                     parameter += 0.05 * torch.randn(parameter.shape, generator=generator)
         progress = {"step": step, "tokens": 1234 * step, "loader": {"plan": plan.digest[:16]}}
-        figures = {"loss": 1.25, "validation.loss": 1 / step, "validation.losses.shots.2.loss": 0.75, "tokens_per_s.all": 9.0}
-        keeper.save(step, tuned, None, progress, figures | {"validation.losses.shots.2.tokens": 40})
+        keeper.save(step, tuned, None, progress, {"loss": 1.25, "validation.loss": 1 / step, "step_s": 9.0})
     keeper.wait()
+    with Logbook(out, tensorboard=False) as log:
+        for step in (5, 10, 15):
+            losses = {"shots": {"2": {"loss": 7.5 / step, "tokens": 40}}}
+            log.write({"step": step, "kind": "train", "loss": 12.5 / step, "tokens_per_s": {"all": 9.0}})
+            log.write({"step": step, "kind": "validation", "loss": 1 / step, "losses": losses})
     return config, tuned
 
 
