@@ -322,7 +322,7 @@ def test_the_embedded_tower_serves_a_small_language_model(halves: dict[str, Path
 def test_the_embedded_model_speaks(tmp_path: Path) -> None:
     """Both real halves: SmolLM2 keeps its wits inside the layout, and picture tokens do not take them."""
     try:
-        assemble("embedded", "embedded", tmp_path / "out", None, Wheels())
+        assemble("embedded", "embedded", tmp_path / "out", AssembleSettings(dtype="bfloat16"), Wheels())
     except MissingToolError as missing:
         pytest.skip(str(missing))
     one = loaded(tmp_path / "out")

@@ -12,6 +12,7 @@ from tests.train.model.halves import clip_folder, llama_folder
 from tests.train.model.test_tuning import LORA
 from train.checkpoint import Checkpoints
 from train.config import CheckpointSettings, ComputeSettings, ParallelSettings, TrainConfig
+from train.export import export
 from train.folder import write_config
 from train.model.isolation import implementation_of
 from train.model.loading import empty_model, load_model
@@ -95,6 +96,18 @@ def test_a_stage_starts_from_a_run_that_started_from_a_run(folder: Path, tmp_pat
     second, logits = run_of(first, tmp_path / "icl", LORA)
     assert torch.allclose(load_model(str(second), PLAIN)(**family("vicuna").batch()).logits, logits, atol=1e-5)
     assert sizes(empty_model(str(second))) == sizes(empty_model(str(folder)))
+
+
+@pytest.mark.parametrize("lora", ["merged", "apart"])
+def test_a_stage_starts_from_an_export(lora: Any, folder: Path, tmp_path: Path) -> None:
+    run, logits = run_of(folder, tmp_path / "icl", LORA)
+    family("vicuna").processor.save_pretrained(run / "processor")
+    export(run, tmp_path / "out", lora=lora)
+    model = load_model(str(tmp_path / "out"), PLAIN)
+    assert torch.allclose(model(**family("vicuna").batch()).logits, logits, atol=1e-5)
+    assert not hasattr(model, "peft_config")
+    assert {name for name, _ in model.named_parameters()} == {name for name, _ in family("vicuna").model.named_parameters()}
+    assert sizes(empty_model(str(tmp_path / "out"))) == sizes(model)
 
 
 def test_weights_that_are_not_whole_are_refused(folder: Path, tmp_path: Path) -> None:
