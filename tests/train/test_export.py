@@ -13,11 +13,13 @@ from curate.errors import ConfigError, InputError, StorageError
 from curate.shards.plans import Plan
 from tests.train.checkpoint.small_nets import checkpoints
 from tests.train.checkpoint.small_runs import LORA, logits_of, stirred_run
+from tests.train.model.halves import llama_folder, timm_folder
 from tests.train.parallel.two_ranks import run_ranks
 from tests.train.tiny_runs import save_tiny_model
 from train import export as exporting
 from train.card import readable, shown
 from train.export import export
+from train.model.assemble import assemble
 
 if TYPE_CHECKING:
     from transformers import ProcessorMixin
@@ -58,6 +60,23 @@ def test_transformers_loads_it_with_equal_logits(
     assert (logits_of(model, processor) - logits_of(trained, processor)).abs().max() <= 1e-6
     assert processor.chat_template
     assert model.generation_config.eos_token_id == processor.tokenizer.eos_token_id
+
+
+def test_our_towers_and_tied_words_too(tmp_path: Path, episodes_plan: Plan) -> None:
+    base = assemble_tiny(tmp_path)
+    rules = [{"match": "all", "train": "full"}]
+    _, trained = stirred_run(base, episodes_plan, tmp_path / "run", parts=rules)
+    export(tmp_path / "run", tmp_path / "out")
+    model, processor = _loaded(tmp_path / "out")
+    assert model.lm_head.weight is model.model.language_model.embed_tokens.weight
+    assert (logits_of(model, processor) - logits_of(trained, processor)).abs().max() <= 1e-6
+    assert "import train.model.towers" in (tmp_path / "out/README.md").read_text()
+
+
+def assemble_tiny(folder: Path) -> Path:
+    """A convolutional tower with batch norms before a language model whose head is its embeddings."""
+    assemble(str(timm_folder(folder / "timm")), str(llama_folder(folder / "llama", tied=True)), folder / "base")
+    return folder / "base"
 
 
 def test_adapters_merged_say_what_they_said_apart(tmp_path: Path, lora_run: tuple[Path, Any]) -> None:

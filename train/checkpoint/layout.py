@@ -26,6 +26,7 @@ from curate.storage import TEMPORARY, Folder, clear_errors
 MANIFEST = "checkpoint.json"
 CHECKPOINTS = "checkpoints"
 _STEP = re.compile(r"step-(\d{8,12})")
+_REPLACED = re.compile(rf"{re.escape(TEMPORARY)}old-(.+)-[0-9a-f]{{8}}")
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 FileName = Annotated[str, Field(pattern=r"^rank-\d{5,7}\.safetensors$")]
@@ -155,19 +156,25 @@ def remove(checkpoint: Path) -> None:
 
 
 def clean(folder: Path) -> None:
-    """Removes what a killed process left. Only while nobody else writes here."""
+    """Removes what a killed process left, and puts back what it was about to replace. Only while nobody else writes here."""
     for left in _entries(folder):
-        if left.name.startswith(TEMPORARY):
+        replaced = _REPLACED.fullmatch(left.name)
+        if replaced and not (folder / replaced[1]).exists():
+            left.rename(folder / replaced[1])
+        elif left.name.startswith(TEMPORARY):
             shutil.rmtree(left, ignore_errors=True)
 
 
 def put_in_place(half: Path, final: Path) -> None:
     """Gives a finished folder its name, instead of an older one with that name, and waits for the disk."""
+    older = final.with_name(f"{TEMPORARY}old-{final.name}-{os.urandom(4).hex()}")
     with clear_errors(str(final)):
         settle(half)
-        remove(final)
+        if final.exists():
+            final.rename(older)
         half.rename(final)
         settle(final.parent)
+    shutil.rmtree(older, ignore_errors=True)
 
 
 def settle(folder: Path) -> None:

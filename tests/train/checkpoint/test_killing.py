@@ -43,10 +43,10 @@ def _keep_saving(folder: Path, done: Any) -> None:
         done.value = step
 
 
-def _die_at(folder: Path, moment: int, done: Any) -> None:
-    """Saves step 3 over steps 1 and 2, and is killed just before its `moment`-th touch of the disk."""
+def _die_at(folder: Path, step: int, moment: int, done: Any) -> None:
+    """Saves a step, and is killed just before its `moment`-th touch of the disk."""
     keeper = checkpoints(folder, keep=2)
-    net = _net(3.0)
+    net = _net(float(step))
     touched = 0
 
     def count(event: str, args: tuple[object, ...]) -> None:
@@ -57,7 +57,7 @@ def _die_at(folder: Path, moment: int, done: Any) -> None:
                 os.kill(os.getpid(), signal.SIGKILL)
 
     sys.addaudithook(count)
-    keeper.save(3, *net, {"step": 3}, {})
+    keeper.save(step, *net, {"step": step}, {})
     keeper.wait()
     done.value = 1
 
@@ -100,27 +100,28 @@ def test_killed_at_random_moments_of_saving(tmp_path: Path) -> None:
     assert last >= 5
 
 
-def test_killed_before_each_touch_of_the_disk(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("there", "step"), [((1, 2), 3), ((2,), 2)])
+def test_killed_before_each_touch_of_the_disk(tmp_path: Path, there: tuple[int, ...], step: int) -> None:
+    """Saving a third step, whereupon the first goes; and saving the only one again."""
     done, moment, found = get_context("forkserver").Value("q", 0), 0, []
     while not done.value:
         folder = tmp_path / str(moment)
         keeper = checkpoints(folder, keep=2)
-        for step in (1, 2):
-            keeper.save(step, *_net(float(step)), {"step": step}, {})
+        for old in there:
+            keeper.save(old, *_net(float(old)), {"step": old}, {})
         keeper.wait()
-        process = _start(_die_at, folder, moment, done)
+        process = _start(_die_at, folder, step, moment, done)
         process.join()
         assert process.exitcode in (0, -signal.SIGKILL)
         found.append(_check(folder, at_least=2))
         moment += 1
     assert found == sorted(found)  # first the old one, from some moment on the new one
-    assert {2, 3} == set(found)
+    assert {2, step} == set(found)
     assert len(found) > 8
 
 
 @pytest.mark.parametrize("step", [1, 2])
 def test_a_step_that_is_saved_again_leaves_one_that_can_be_loaded(tmp_path: Path, step: int) -> None:
-    """The old folder goes before the new one takes its name: in between, the one before is the latest."""
     keeper = checkpoints(tmp_path, keep=3)
     for number in (1, 2):
         keeper.save(number, *_net(float(number)), {"step": number}, {})
