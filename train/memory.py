@@ -5,7 +5,7 @@ tracker notes what is alive at the worst moment, under the run's own numbers and
 likewise where they can; pictures through frozen towers leave nothing behind.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,9 @@ CONTEXT = 0.6e9
 FIRST_STEP = 0.4e9
 """Bytes that a process on a CPU has after its first steps and no tensor accounts for: kernels, the allocator's gaps. Measured
 on three runs of a 36 M model (docs/how-to/read-curves.md)."""
+
+FEW = 6
+"""Blocks up to which a model is run whole."""
 
 BY_HAND = 34
 """Bytes that a layer keeps by position and unit of width in half precision (arXiv 2205.05198, equation 1, without scores)."""
@@ -100,20 +103,39 @@ def activations(model: "PreTrainedModel", parts: "Parts", config: "TrainConfig",
     learning = {parts.part_of(name) for name, parameter in model.named_parameters() if parameter.requires_grad}
     own, moving = config.compute.dtype == "bfloat16", {"vision", "projector", "embeddings"}
     _fake(model, torch.bfloat16 if own and sharded else None)
+    blocks: dict[str, list[str]] = {"language": [], "vision": []}
     for name in parts.blocks:
-        if _part_of_block(model, parts, name) == "language" or "vision" in learning:
-            recompute(model.get_submodule(name), config.compute.recompute)
-    cast = own and not sharded
-    text = _peak(model, cast, lambda: _text_loss(model, parts, batch, bool(learning & moving), own and sharded))
+        blocks.setdefault(_part_of_block(model, parts, name), []).append(name)
+    for name in blocks["language"] + (blocks["vision"] if "vision" in learning else []):
+        recompute(model.get_submodule(name), config.compute.recompute)
+    cast, before = own and not sharded, bool(learning & moving)
+    text = _drawn_out(model, blocks["language"], cast, lambda: _text_loss(model, parts, batch, before, own and sharded))
     text = text if text is not None else _by_hand(model.config.get_text_config(decoder=True), batch.rows * batch.length)
     if "vision" not in learning or not batch.images:
         return text
     size = getattr(model.config.vision_config, "image_size", 224)
     shape = (max(1, round(batch.rows * batch.images)), 3, *((size, size) if isinstance(size, int) else size))
     tower = model.get_submodule(parts.vision[0])
-    seen = _peak(model, cast, lambda: _first(tower(torch.empty(shape, dtype=next(tower.parameters()).dtype))).sum())
+    numbers = next(tower.parameters()).dtype
+    seen = _drawn_out(model, blocks["vision"], cast, lambda: _first(tower(torch.empty(shape, dtype=numbers))).sum())
     patches = shape[0] * (shape[2] // getattr(model.config.vision_config, "patch_size", 16)) ** 2
     return text + (seen if seen is not None else _by_hand(model.config.vision_config, patches))
+
+
+def _drawn_out(model: nn.Module, blocks: Sequence[str], cast: bool, loss: Callable[[], torch.Tensor]) -> float | None:
+    """The peak of a pass; of many blocks, all alike, by passes through two and four of them."""
+    parent, _, _ = blocks[0].rpartition(".") if blocks else ("", "", "")
+    whole = model.get_submodule(parent)
+    if len(blocks) <= FEW or not isinstance(whole, nn.ModuleList) or len(whole) != len(blocks):
+        return _peak(model, cast, loss)
+    outer, _, name = parent.rpartition(".")
+    found = []
+    for count in (2, 4):
+        setattr(model.get_submodule(outer), name, nn.ModuleList(list(whole)[:count]))
+        found.append(_peak(model, cast, loss))
+    setattr(model.get_submodule(outer), name, whole)
+    few, more = found
+    return None if few is None or more is None else few + (more - few) / 2 * (len(blocks) - 2)
 
 
 def _part_of_block(model: nn.Module, parts: "Parts", block: str) -> str:

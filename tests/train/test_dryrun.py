@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 import torch
 import yaml
 
+import train.memory
 from curate.errors import ConfigError, InputError
 from curate.shards.plans import Plan
 from tests.train.tiny_runs import laid_over, save_tiny_model, tiny_config
@@ -97,6 +99,24 @@ def test_recomputing_and_shorter_rows_keep_less(model: Path, episodes_plan: Plan
             kept[recompute, length] = activations(empty, parts, config, MicroBatch(2, length, 64, 0), False)
     assert kept["full", 1024] < kept["selective", 1024] < kept["none", 1024]
     assert 1.8 < kept["none", 1024] / kept["none", 512] < 4.2
+
+
+@pytest.mark.parametrize("recompute", ["none", "selective", "full"])
+def test_many_blocks_are_drawn_out_from_few(
+    recompute: str, model: Path, episodes_plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(model, tmp_path / "deep")
+    known = json.loads((tmp_path / "deep" / "config.json").read_text())
+    known["text_config"]["num_hidden_layers"] = 10
+    (tmp_path / "deep" / "config.json").write_text(json.dumps(known))
+    config = tiny_config(tmp_path / "deep", episodes_plan, tmp_path / "out", compute={"recompute": recompute})
+    found = []
+    for few in (6, 100):
+        monkeypatch.setattr(train.memory, "FEW", few)
+        empty = empty_model(config.model)
+        parts = parts_of(empty)
+        found.append(activations(prepare(empty, parts, config), parts, config, MicroBatch(1, 512, 64, 0), False))
+    assert found[0] == pytest.approx(found[1], rel=0.02)
 
 
 def test_activations_are_about_what_a_real_pass_allocates(processors: Any, episodes_plan: Plan, tmp_path: Path) -> None:
