@@ -14,6 +14,7 @@ from train.data.records import Batch
 from train.metrics.flops import Flops
 
 if TYPE_CHECKING:
+    from train.data.lengths import Counts
     from train.parallel.ranks import Ranks
 
 SMOOTHING = 0.7
@@ -26,9 +27,15 @@ class Meter:
     Between two calls of `figures` nothing waits for a GPU: counts of batches that lie there add up there.
     """
 
-    def __init__(self, ranks: "Ranks", flops: Flops | None, steps: int, peak: float | None) -> None:
-        """`steps` of the whole run; `peak` flops a second of one device (peak_flops). Without flops or peak, no MFU."""
-        self._ranks, self._flops, self._steps, self._peak = ranks, flops, steps, peak
+    def __init__(
+        self, ranks: "Ranks", flops: Flops | None, steps: int, peak: float | None, images: "Counts | None" = None
+    ) -> None:
+        """`steps` of the whole run; `peak` flops a second of one device (peak_flops). Without flops or peak, no MFU.
+
+        `images` [S] pictures of the plan's samples (Lengths.images). Without it they are counted by a batch's tensors,
+        among them the blank ones, and Idefics' tiles for pictures.
+        """
+        self._ranks, self._flops, self._steps, self._peak, self._images = ranks, flops, steps, peak, images
         self._step_s: float | None = None
         self._began: float | None = None  # the first stretch begins when the first batch is waited for
         self._clear()
@@ -56,9 +63,15 @@ class Meter:
     def step(self, batches: Sequence[Batch], norm: torch.Tensor | float | None = None) -> None:
         """Counts a step with this rank's micro-batches and the norm of the whole gradient."""
         for batch in batches:
-            counted = torch.stack([*counts(batch), self._flops_of(batch)])
+            positions = counts(batch)
+            counted = torch.stack([*positions, positions[0].new_tensor(self._images_of(batch)), self._flops_of(batch)])
             self._counts = self._counts.to(counted.device, non_blocking=True) + counted
         self._taken, self._norm = self._taken + 1, norm
+
+    def _images_of(self, batch: Batch) -> int:
+        if self._images is None:
+            return images_of(batch)
+        return int(sum(self._images[segment.sample] for segment in batch.contents))
 
     def _flops_of(self, batch: Batch) -> torch.Tensor:
         return self._flops(batch) if self._flops else batch.labels.new_zeros((), dtype=torch.float64)
@@ -104,22 +117,20 @@ class Meter:
 
 
 def counts(batch: Batch) -> list[torch.Tensor]:
-    """Positions in all, without padding, supervised, and pictures; scalars [] float64 where the batch lies."""
+    """Positions in all, without padding, and supervised; scalars [] float64 where the batch lies."""
     planes = (torch.ones_like(batch.segments), batch.segments > 0, batch.weights > 0)
-    positions = [plane.sum(dtype=torch.float64) for plane in planes]
-    return [*positions, positions[0].new_tensor(images_of(batch))]
+    return [plane.sum(dtype=torch.float64) for plane in planes]
 
 
 def images_of(batch: Batch) -> int:
-    """Pictures of a micro-batch. A picture cut into tiles is one."""
+    """Pictures of a micro-batch by its tensors, tiles of LLaVA-NeXT's together, those of Idefics' each."""
     if "image_grid_thw" in batch.inputs:
         return len(batch.inputs["image_grid_thw"])
     pixels = batch.inputs.get("pixel_values")
     if pixels is None:
         return 0
-    if "image_sizes" not in batch.inputs and pixels.ndim == 5:  # Idefics3: all tiles of a batch under one another
-        return int(pixels.shape[0])
-    return len(pixels)
+    tiled = pixels.ndim == 5 and "image_sizes" not in batch.inputs
+    return int(pixels.shape[0] * (pixels.shape[1] if tiled else 1))
 
 
 def memory(device: torch.device) -> dict[str, float]:

@@ -2,12 +2,14 @@
 
 import math
 import time
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
-from train.data.records import Batch
+from train.data.records import Batch, Segment
 from train.metrics.meter import Meter, images_of, learning_rates, memory
 
 
@@ -125,7 +127,18 @@ def test_pictures_are_counted_by_grid_or_by_rows() -> None:
     assert images_of(plain) == 3
     grids = {"pixel_values": torch.ones(40, 8), "image_grid_thw": torch.ones(5, 3)}
     assert images_of(Batch(grids, *(plain.labels,) * 4)) == 5
+    assert images_of(Batch({"pixel_values": torch.ones(1, 7, 3, 4, 4)}, *(plain.labels,) * 4)) == 7
     assert images_of(Batch({}, *(plain.labels,) * 4)) == 0
+
+
+def test_pictures_of_the_plan_count_and_blank_ones_do_not() -> None:
+    meter = Meter(OneRank(), None, 1, None, np.array([0, 3, 0, 2], np.int32))  # type: ignore[arg-type]
+    meter.waited(0.0)
+    with_two = replace(batch(), contents=(Segment(0, 0, 3, 1), Segment(0, 3, 7, 3)))
+    blank = replace(batch(1), contents=(Segment(0, 0, 3, 2),))
+    meter.step([with_two, blank])
+    figures = meter.figures(sgd(), 1)
+    assert figures["images_per_s"] * figures["step_s"] == pytest.approx(5)
 
 
 def test_memory_is_that_of_this_process() -> None:
