@@ -74,7 +74,7 @@ class Loop:
         ranks, config = run.ranks, run.config
         peak = peak_flops(ranks.device, config.compute.dtype, config.log.peak_tflops)
         self._losses = Breakdown(run.plan, ranks.device)
-        self._meter = Meter(ranks, run.flops, run.steps, peak)
+        self._meter = Meter(ranks, run.flops, run.steps, peak, run.data.lengths.images)
         facts = {"config": run.digest, "seed": config.seed, "world": ranks.world}
         self._guard = Guard(run.out, config.max_bad_steps, run.plan, facts, ranks.rank)
         self._figures: dict[str, float] = {}
