@@ -30,9 +30,20 @@ assemble() { [ -e model/config.json ] || curate assemble --vision embedded --lm 
 
 align() { curate train "$here/align.yaml"; }
 
-icl() { curate train "$here/icl.yaml"; }
+icl() {
+    finished align
+    curate train "$here/icl.yaml"
+}
 
-export_() { [ -e tuned/config.json ] || curate export icl --out tuned; }
+export_() {
+    finished icl
+    curate export icl --out tuned
+}
+
+finished() { # a run that SIGTERM ended is no mistake, and not done either
+    python3 -c 'import json, sys; run = json.load(open(sys.argv[1])); sys.exit(run["step"] < run["steps"])' "$1/summary.json" ||
+        { echo "$1 is not finished: run step $1 again" >&2 && exit 1; }
+}
 
 report() {
     curate report align
