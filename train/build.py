@@ -1,7 +1,7 @@
 """A config to everything that the loop needs, in the order in which mistakes are cheap: folder, data, model, optimiser."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from train.checkpoint import Checkpoints
 from train.config import TrainConfig
 from train.data.loader import Loader
 from train.datasets import Data
-from train.folder import check_folder, digest_of, write_config
+from train.folder import alone_in, check_folder, digest_of, write_config
 from train.metrics import Flops, Watch
 from train.model.loading import load_model
 from train.model.parts import parts_of
@@ -85,16 +85,17 @@ def opened(config: TrainConfig, ranks: "Ranks", watch: Watch) -> Iterator[Run]:
     flops = Flops.of(model, parts)
     distribute(model, parts, config.compute, config.parallel, ranks)
     optimizer = adamw(groups(model, parts, config), config.optimizer)
-    if ranks.first:
-        write_config(config)
     loader = data.loader(ranks)
     steps = config.steps or loader.count_steps()
-    run = Run(
-        config, ranks, watch, data, model, flops, optimizer, Schedule(config.optimizer, steps), steps, loader,
-        Checkpoints(Path(config.out) / "checkpoints", config.checkpoint, ranks), validation,
-        [parameter for group in optimizer.param_groups for parameter in group["params"]],
-    )  # fmt: skip
-    try:
-        yield run
-    finally:
-        run.loader.close()
+    with alone_in(config.out) if ranks.first else nullcontext():
+        if ranks.first:
+            write_config(config)
+        run = Run(
+            config, ranks, watch, data, model, flops, optimizer, Schedule(config.optimizer, steps), steps, loader,
+            Checkpoints(Path(config.out) / "checkpoints", config.checkpoint, ranks), validation,
+            [parameter for group in optimizer.param_groups for parameter in group["params"]],
+        )  # fmt: skip
+        try:
+            yield run
+        finally:
+            run.loader.close()

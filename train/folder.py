@@ -8,6 +8,7 @@ OUT/summary.json     how it ended
 
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,10 @@ import yaml
 
 from curate.errors import ConfigError, InputError
 from curate.settings import read_yaml
-from curate.storage import Folder, hash_json
+from curate.storage import Folder, clear_errors, hash_json
 from train.config import TrainConfig
 
-CONFIG, SUMMARY = "config.yaml", "summary.json"
+CONFIG, SUMMARY, LOCK = "config.yaml", "summary.json", ".lock"
 
 FREE = (
     "out", "log", "checkpoint", "parallel", "validation", "max_bad_steps", "remote_code",
@@ -51,7 +52,8 @@ def check_folder(config: TrainConfig) -> None:
         raise ConfigError(f"out: {config.out} is a URL; checkpoints are written to a disk that all ranks share")
     if out.is_file():
         raise InputError(f"{out} is a file; give another out")
-    if not out.is_dir() or not (names := sorted(os.listdir(out))):
+    names = sorted({*os.listdir(out)} - {LOCK}) if out.is_dir() else []
+    if not names:
         return
     if CONFIG not in names:
         raise InputError(f"{out} holds no run of the trainer ({names[0]} lies there); give another out")
@@ -73,3 +75,20 @@ def write_config(config: TrainConfig) -> None:
     """OUT/config.yaml, which makes OUT a run's folder."""
     text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     Folder.of(config.out).write(CONFIG, text.encode())
+
+
+@contextmanager
+def alone_in(out: str) -> Iterator[None]:
+    """One trainer at a time in a folder; ConfigError while another process holds it. The lock ends with the process."""
+    import fcntl
+
+    folder = Path(out)
+    with clear_errors(out):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / LOCK).open("w")
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ConfigError(f"another process trains in {out}; wait for it to end, or give another out") from None
+        yield

@@ -3,7 +3,7 @@ import pytest
 from curate.errors import ConfigError, InputError
 from curate.settings import build
 from train.config import TrainConfig
-from train.folder import check_folder, digest_of, write_config
+from train.folder import alone_in, check_folder, digest_of, write_config
 
 WHOLE = {"model": "m", "out": "o", "data": {"plan": "p"}}
 
@@ -70,3 +70,11 @@ def test_a_folder_that_holds_something_else_is_left_alone(tmp_path):
         check_folder(config(out=str(tmp_path / "notes.txt")))
     with pytest.raises(ConfigError, match="URL"):
         check_folder(config(out="s3://bucket/run"))
+
+
+def test_one_trainer_at_a_time_in_a_folder(tmp_path):
+    out = str(tmp_path / "run")
+    with alone_in(out), pytest.raises(ConfigError, match="another process trains"), alone_in(out):
+        pass
+    with alone_in(out):
+        check_folder(config(out=out))
