@@ -7,6 +7,7 @@ OUT/bad/step-00000012/rank-0.json          the samples in them with keys and sha
 """
 
 import json
+import logging
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     import torch
 
     from curate.shards.plans import Plan
+
+log = logging.getLogger("shotcraft.guard")
 
 FOLDER = "bad"
 KEPT = 8
@@ -60,6 +63,7 @@ class Guard:
             return True
         self._skipped, self._in_a_row = self._skipped + 1, self._in_a_row + 1
         place = self._dump(step, batches, facts or {})
+        log.warning("step %d has no finite loss or gradient and is skipped; its batches are in %s", step, place)
         if self._in_a_row >= self._limit:
             raise QualityError(
                 f"{self._in_a_row} steps in a row had no finite loss or gradient; the batches of the last are in {place},"

@@ -58,6 +58,12 @@ def test_the_third_bad_step_in_a_row_stops_and_names_the_dump(tmp_path: Path) ->
     assert dumps(tmp_path)[-1] == "step-00000006"
 
 
+def test_a_skipped_step_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    Guard(tmp_path, 3).judge(7, False, [batch()])
+    assert "step 7" in caplog.text
+    assert "step-00000007" in caplog.text
+
+
 def test_bad_steps_in_a_row_are_counted_across_an_interruption(tmp_path: Path) -> None:
     guard = Guard(tmp_path, 3)
     for step in (1, 2):

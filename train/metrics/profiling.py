@@ -45,7 +45,7 @@ class Recorder:
         from torch.profiler import ProfilerActivity, profile
 
         kinds = [ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if torch.cuda.is_available() else [])
-        self._running = profile(activities=kinds, record_shapes=True, profile_memory=True)
+        self._running = profile(activities=kinds, record_shapes=True)
         self._running.start()
 
     def stop(self) -> None:
