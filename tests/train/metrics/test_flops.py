@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from tests.train.model.families import family
 from tests.train.tiny_models import tiny_model
 from train.data.records import Batch
 from train.metrics.flops import Flops, causal_pairs
@@ -40,9 +41,9 @@ def counted(model: Any, batch: Batch) -> int:
 def ours(model: Any, parts: Parts, batch: Batch) -> float:
     """With the whole square of attention, as torch counts it."""
     flops = Flops.of(model, parts)
-    length = batch.segments.shape[1]
+    rows, length = batch.segments.shape
     halves = length * (length + 1) / 2
-    return float(flops(batch)) + (length**2 - halves) * flops.language.pair
+    return float(flops(batch)) + rows * (length**2 - halves) * flops.language.pair
 
 
 @pytest.mark.parametrize("trained", ["all", "projector", "language", "upper", "none"])
@@ -56,6 +57,21 @@ def test_flops_are_those_that_torch_counts(name: str, trained: str, processors: 
         value.requires_grad = trained == "all" or part == trained or (trained == "upper" and upper)
     batch = batch_of(processors[name], pictures=2, text=48)
     assert ours(model, parts, batch) == pytest.approx(counted(model, batch), rel=0.02)
+
+
+@pytest.mark.parametrize("trained", ["all", "projector"])
+@pytest.mark.parametrize("name", ["next", "onevision", "qwen25", "smolvlm"])
+def test_flops_of_towers_with_tiles_and_windows_are_those_that_torch_counts(name: str, trained: str) -> None:
+    made = family(name)
+    made.model.set_attn_implementation("eager")
+    parts, inputs = parts_of(made.model), made.batch()
+    for parameter, value in made.model.named_parameters():
+        value.requires_grad = trained in ("all", parts.part_of(parameter))
+    ids = inputs["input_ids"]
+    ones = torch.ones_like(ids)  # padding counts as torch counts it
+    known = {name: tensor for name, tensor in inputs.items() if name not in ("labels", "attention_mask")}
+    batch = Batch(known, ids, ones.float(), ones.short(), ones.int())
+    assert ours(made.model, parts, batch) == pytest.approx(counted(made.model, batch), rel=0.02)
 
 
 def test_adapters_count_and_the_weights_under_them_have_no_gradient(processors: Any) -> None:
