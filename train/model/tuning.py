@@ -64,7 +64,9 @@ def _add_adapters(model: "PreTrainedModel", layers: list[str], lora: "LoraSettin
     with torch.random.fork_rng(devices=[]):
         inject_adapter_in_model(settings, model, ADAPTER)
     for name in layers:
-        down = model.get_submodule(name).lora_A[ADAPTER].weight
+        layer = model.get_submodule(name)
+        layer.cast_input_dtype_enabled = False  # autocast or sharding casts already; twice costs a tenth of a step
+        down = layer.lora_A[ADAPTER].weight
         if not down.is_meta:
             generator = torch.Generator().manual_seed(seed_of(seed, "lora", name) % 2**63)
             bound = down.shape[1] ** -0.5  # as peft and nn.Linear begin
