@@ -10,6 +10,7 @@ far as they are linear layers of their own.
 """
 
 import copy
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -208,21 +209,34 @@ def _without_weights(module: nn.Module) -> nn.Module:
     return copy.deepcopy(module, known)
 
 
+def counter() -> Any:
+    """torch's counter, put right where it takes the backward of a convolution in groups for one without."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    return FlopCounterMode(display=False, custom_mapping={torch.ops.aten.convolution_backward: _convolution_backward})
+
+
+def _convolution_backward(gradient: Any, _inputs: Any, weight: Any, *more: Any, **_known: Any) -> int:
+    """As much as forward, 2 x positions x weights of a channel, for each of the inputs' and the weights' gradient."""
+    transposed, wanted = more[4], more[7]
+    over = _inputs if transposed else gradient
+    return int(2 * math.prod(over) * math.prod(weight[1:]) * (bool(wanted[0]) + bool(wanted[1])))
+
+
 def _measured(tower: nn.Module, size: tuple[int, ...], layer: int | None) -> float | None:
     """Flops of the forward and, where it learns, the backward of one picture [3, H, W]; None where that fails."""
     from torch.nn.attention import SDPBackend, sdpa_kernel
-    from torch.utils.flop_counter import FlopCounterMode
 
     dtype = next((p.dtype for p in tower.parameters() if p.is_floating_point()), torch.float32)
     pixels = torch.empty(1, *size, dtype=dtype, device="meta")
     try:
-        with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH), torch.enable_grad():
+        with counter() as counted, sdpa_kernel(SDPBackend.MATH), torch.enable_grad():
             seen = _seen(tower, pixels, layer)
             if seen.requires_grad:
                 seen.sum().backward()
     except Exception:  # a tower may look at numbers, which there are none of here, and fail in any way
         return None
-    return float(counter.get_total_flops())
+    return float(counted.get_total_flops())
 
 
 def _seen(tower: nn.Module, pixels: torch.Tensor, layer: int | None) -> torch.Tensor:

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from tests.train.model.families import family
+from tests.train.model.test_towers import pixels, small_batch, small_vlm
 from tests.train.tiny_models import tiny_model
 from train.data.records import Batch
-from train.metrics.flops import Flops, causal_pairs
+from train.metrics.flops import Flops, causal_pairs, counter
 from train.model.parts import Parts, parts_of
 
 FAMILIES = ("vicuna", "qwen", "idefics")
@@ -31,11 +31,11 @@ def batch_of(processor: Any, pictures: int, text: int) -> Batch:
 
 
 def counted(model: Any, batch: Batch) -> int:
-    with FlopCounterMode(display=False) as counter:
+    with counter() as found:
         loss = model(**batch.inputs, use_cache=False).logits.sum()
         if loss.requires_grad:
             loss.backward()
-    return int(counter.get_total_flops())
+    return int(found.get_total_flops())
 
 
 def ours(model: Any, parts: Parts, batch: Batch) -> float:
@@ -74,6 +74,21 @@ def test_flops_of_towers_with_tiles_and_windows_are_those_that_torch_counts(name
     assert ours(made.model, parts, batch) == pytest.approx(counted(made.model, batch), rel=0.02)
 
 
+@pytest.mark.parametrize("tower", ["test_efficientnet", "test_convnext"])
+@pytest.mark.parametrize("frozen", [True, False])
+def test_flops_of_a_tower_of_timm_are_those_that_torch_counts(tower: str, frozen: bool) -> None:
+    model = small_vlm(tower)
+    model.set_attn_implementation({"text_config": "eager"})
+    parts = parts_of(model)
+    for parameter, value in model.named_parameters():
+        value.requires_grad = not frozen or parts.part_of(parameter) != "vision"
+    inputs = small_batch(pixels())
+    ids = inputs.pop("labels").abs()
+    ones = torch.ones_like(ids)
+    batch = Batch(inputs, ids, ones.float(), ones.short(), ones.int())
+    assert ours(model, parts, batch) == pytest.approx(counted(model, batch), rel=0.02)
+
+
 def test_adapters_count_and_the_weights_under_them_have_no_gradient(processors: Any) -> None:
     from peft import LoraConfig, inject_adapter_in_model
 
@@ -97,6 +112,17 @@ def test_towers_are_counted_also_where_patches_come_cut_or_padded(processors: An
         assert float(flops.tower({"input_ids": one.inputs["input_ids"]})) == 0
     padded = torch.cat([one.inputs["pixel_values"], torch.zeros_like(one.inputs["pixel_values"])], 1)
     assert flops.tower({**one.inputs, "pixel_values": padded}) == flops.tower(one.inputs)
+
+
+def test_gradients_of_a_convolution_in_groups_cost_what_its_forward_costs() -> None:
+    layer, pixels = torch.nn.Conv2d(8, 8, 3, groups=8, padding=1), torch.ones(1, 8, 10, 10, requires_grad=True)
+    forward = 2 * 800 * 9
+    with counter() as found:
+        layer(pixels).sum().backward()
+    assert found.get_total_flops() == 3 * forward
+    with counter() as found:
+        layer(pixels.detach()).sum().backward()
+    assert found.get_total_flops() == 2 * forward
 
 
 def test_padding_costs_nothing_and_neighbours_in_a_row_do_not_see_each_other() -> None:
