@@ -119,8 +119,9 @@ class Loop:
         whole = ranks.sum(torch.tensor(weight, dtype=torch.float64)).item() or 1.0  # a step may have nothing to learn
         losses = [self._backward(batch, own, whole) for batch, own in zip(batches, targets, strict=True)]
         norm = clip(run.trained, run.config.optimizer.clip)
-        finite = not ranks.any(not all(torch.isfinite(own).all() for own in (norm, *losses)))
-        if self._guard.judge(self.step, finite, batches, {"grad_norm": float(norm)}):
+        own_finite = torch.stack([norm, *(own.sum() for own in losses)]).isfinite().all()  # a GPU is waited for once
+        finite = ranks.all(bool(own_finite))
+        if self._guard.judge(self.step, finite, batches, {} if finite else {"grad_norm": float(norm)}):
             run.optimizer.step()
             for own, found in zip(targets, losses, strict=True):
                 self._losses.add(own, found)

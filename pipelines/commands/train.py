@@ -21,9 +21,9 @@ def register(app: typer.Typer) -> None:
 
 def train_command(
     config: ConfigFile,
-    overrides: Overrides = [],
+    overrides: Overrides = [],  # noqa: B006  typer reads the default and never changes it
     dry_run: DryRun = False,
-    as_json: AsJson = False,  # noqa: B006
+    as_json: AsJson = False,
 ) -> None:
     """Train one stage: align a projector, tune on instructions, or tune for in-context learning.
 
