@@ -1,4 +1,4 @@
-"""Steps that must not be taken: losses or gradients that are not finite, and batches that do not fit into memory.
+"""Steps that must not be taken: losses or gradients that are not finite.
 
 A bad step leaves what it was made of, so that it can be looked at where it went wrong:
 
@@ -14,9 +14,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from curate.errors import InputError, MemoryLimitError, QualityError
+from curate.errors import InputError, QualityError
 from curate.storage import Folder
 from train.data.records import Batch, Segment
+from train.memory_errors import out_of_memory as out_of_memory
 
 if TYPE_CHECKING:
     import torch
@@ -151,39 +152,3 @@ def _batch(at: int, tensors: "Mapping[str, torch.Tensor]", contents: Sequence[Ma
     segments = tuple(Segment(one["row"], one["start"], one["stop"], one["sample"]) for one in contents)
     labels, weights, answers, planes = (own[name] for name in PLANES)
     return Batch(inputs, labels, weights, answers, planes, segments)
-
-
-def out_of_memory(error: BaseException, batch: Batch | None = None) -> MemoryLimitError | None:
-    """The error as a message that says which batch it was and what to lower; None when it is another kind of error.
-
-    torch.OutOfMemoryError of a GPU, the RuntimeError of torch's allocator on a CPU, Python's MemoryError.
-    """
-    where = _exhausted(error)
-    if where is None:
-        return None
-    what = f" at a micro-batch of {_described(batch)}" if batch is not None else ""
-    return MemoryLimitError(
-        f"the {where}'s memory did not suffice{what}; lower data.load.micro_batch or data.max_tokens, or set"
-        " compute.recompute: selective, then full (curate train --dry-run estimates what a rank needs)"
-    )
-
-
-def _exhausted(error: BaseException) -> str | None:
-    """Whose memory is exhausted."""
-    import torch
-
-    if isinstance(error, torch.OutOfMemoryError) or "CUDA out of memory" in str(error):
-        return "GPU"
-    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error)):
-        return "machine"
-    return None
-
-
-def _described(batch: Batch) -> str:
-    from train.metrics.meter import images_of
-
-    rows, length = batch.segments.shape
-    pictures = images_of(batch)
-    samples = ", ".join(str(number) for number in sorted({s.sample for s in batch.contents if s.sample >= 0}))
-    said = f"{rows} row{'s'[: rows > 1]} of {length:,} tokens with {pictures} picture{'s'[: pictures != 1]}"
-    return said + (f" (samples {samples[:80]} of the plan)" if samples else "")

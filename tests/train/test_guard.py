@@ -1,4 +1,4 @@
-"""Bad steps are skipped, counted and kept; too many in a row end the run; memory errors say what to lower."""
+"""Bad steps are skipped, counted and kept; too many in a row end the run."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ import torch
 from curate.errors import InputError, QualityError
 from curate.shards.plans import Plan
 from train.data.records import Batch, Segment
-from train.guard import KEPT, Guard, load_dump, out_of_memory
+from train.guard import KEPT, Guard, load_dump
 
 
 def batch(seed: int = 0, sample: int = 3) -> Batch:
@@ -86,36 +86,3 @@ def test_only_the_latest_dumps_are_kept(tmp_path: Path) -> None:
 def test_a_dump_that_is_not_there_is_said_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not exist"):
         load_dump(tmp_path / "bad" / "step-00000001")
-
-
-@pytest.mark.parametrize(
-    ("error", "whose"),
-    [
-        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), "GPU"),
-        (RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried ..."), "machine"),
-        (MemoryError(), "machine"),
-    ],
-)
-def test_exhausted_memory_says_which_batch_and_what_to_lower(error: BaseException, whose: str) -> None:
-    told = str(out_of_memory(error, batch()))
-    for part in (
-        f"the {whose}'s memory",
-        "2 rows of 8 tokens with 3 pictures",
-        "samples 3",
-        "micro_batch",
-        "max_tokens",
-        "recompute",
-    ):
-        assert part in told
-    assert "\n" not in told
-
-
-def test_a_real_allocation_that_fails_is_recognised() -> None:
-    with pytest.raises(RuntimeError) as caught:
-        torch.empty(1 << 60, dtype=torch.uint8)
-    assert out_of_memory(caught.value) is not None
-
-
-def test_another_error_stays_what_it_is() -> None:
-    other: Any = RuntimeError("mat1 and mat2 shapes cannot be multiplied")
-    assert out_of_memory(other, batch()) is None
