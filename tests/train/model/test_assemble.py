@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -333,3 +335,10 @@ def test_the_embedded_model_speaks(tmp_path: Path) -> None:
     assert "Paris" in one.processor.tokenizer.decode(answer)
     pixels = one.processor.image_processor([picture(seed) for seed in range(4)], return_tensors="pt")["pixel_values"]
     assert 0.5 < token_scale(one.model, pixels) < 2
+
+
+def test_the_processor_of_a_joined_model_loads_without_a_word(joined: dict[str, Path]) -> None:
+    """In a process that has not heard of our towers, as a worker of the trainer is one."""
+    script = "import sys; from train.data.rendering.loading import load_processor; load_processor(sys.argv[1])"
+    told = subprocess.run([sys.executable, "-c", script, str(joined["timm"])], capture_output=True, text=True, check=True)
+    assert told.stdout + told.stderr == ""

@@ -44,6 +44,8 @@ def _silence(name: str) -> str:
 def _loaded(name: str, where: str, offline: bool) -> "ProcessorMixin":
     from transformers import AutoProcessor
 
+    import train.model.towers  # noqa: F401  the tokenizer's class is looked up by the model's configuration, our towers' too
+
     try:
         processor: ProcessorMixin = AutoProcessor.from_pretrained(name, trust_remote_code=False, local_files_only=offline)
     except Exception as error:  # the hub, its cache, and parsers of foreign files raise anything
