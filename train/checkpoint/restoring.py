@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from itertools import combinations, pairwise
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,12 +29,16 @@ class Reader:
         self._open = ExitStack()
 
     def __enter__(self) -> "Reader":
-        self._shards = [self._open.enter_context(opened(self.checkpoint / name)) for name in sorted(self.manifest.files)]
-        self.shapes = {name: whole for shard in self._shards for name, whole in shard.wholes.items()}
-        for name, whole in self.shapes.items():  # also bounds what is reserved for a tensor by what the files hold
-            if prod(whole) != sum(prod(shard.boxes[name][1]) for shard in self._shards if name in shard.boxes):
-                self._open.close()
-                raise self._torn(name)
+        with ExitStack() as files:  # closes those that are open when a later one is damaged
+            self._shards = [files.enter_context(opened(self.checkpoint / name)) for name in sorted(self.manifest.files)]
+            self.shapes = {name: whole for shard in self._shards for name, whole in shard.wholes.items()}
+            for name, whole in self.shapes.items():  # also bounds what is reserved for a tensor by what the files hold
+                holding = [shard for shard in self._shards if name in shard.boxes]
+                if any(shard.wholes[name] != whole for shard in holding):
+                    raise self._torn(name)
+                if not _fill_exactly([shard.boxes[name] for shard in holding], whole):
+                    raise self._torn(name)
+            self._open = files.pop_all()
         return self
 
     def _torn(self, name: str) -> IntegrityError:
@@ -81,6 +86,16 @@ class Reader:
         tensor = torch.empty(self.shapes[name], dtype=self.dtype(name))
         self.fill(name, tensor)
         return tensor
+
+
+def _fill_exactly(boxes: Sequence[Box], whole: tuple[int, ...]) -> bool:
+    """Whether boxes, none of which leaves the whole, hold each of its elements once."""
+    if prod(whole) != sum(prod(shape) for _, shape in boxes):
+        return False
+    ordered = sorted(box for box in boxes if prod(box[1]))
+    if whole and all(a[0][0] + a[1][0] <= b[0][0] for a, b in pairwise(ordered)):
+        return True  # one behind another, as ranks cut
+    return not any(_overlap(one, other) for one, other in combinations(ordered, 2))
 
 
 def _overlap(one: Box, other: Box) -> Box | None:

@@ -3,7 +3,10 @@
 import hashlib
 import itertools
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,9 +16,10 @@ from hypothesis import strategies as st
 from curate.errors import InputError, IntegrityError
 from tests.train.checkpoint.small_nets import adamw, prepared, saved
 from tests.train.parallel.two_ranks import run_ranks
-from train.checkpoint import Checkpoints
-from train.checkpoint.layout import name_of
-from train.checkpoint.restoring import _overlap
+from train.checkpoint import Checkpoints, restoring
+from train.checkpoint.layout import Entry, Manifest, name_of
+from train.checkpoint.restoring import Reader, _overlap
+from train.checkpoint.shards import Chunk, opened, write_shard
 from train.checkpoint.state import checksum
 from train.config import CheckpointSettings
 from train.parallel.ranks import Ranks
@@ -77,7 +81,7 @@ def test_a_file_that_is_no_safetensors_is_told_even_when_its_digest_fits(tmp_pat
 def test_a_tensor_that_claims_more_than_the_files_hold_is_refused(tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 
-    from train.checkpoint.layout import Entry, read_manifest
+    from train.checkpoint.layout import read_manifest
     from train.checkpoint.shards import PLACES, digest_of
 
     saved(tmp_path)
@@ -93,6 +97,66 @@ def test_a_tensor_that_claims_more_than_the_files_hold_is_refused(tmp_path: Path
         fresh = prepared()
         with pytest.raises(IntegrityError, match=r"words\.weight"):
             _loud(tmp_path)[0].restore(fresh, adamw(fresh))
+
+
+def _listing(files: dict[str, Entry]) -> Manifest:
+    return Manifest(made_with="", step=1, world=1, progress={}, figures={}, adapters={}, frozen={}, files=files)
+
+
+def pieces(folder: Path, *parts: tuple[int, ...], whole: tuple[int, ...] = (4, 2)) -> Manifest:
+    """A checkpoint of one tensor `model/x` in a file for each part: (first row, rows, first column, columns)."""
+    files = {}
+    for number, (row, rows, column, columns) in enumerate(parts):
+        piece = torch.ones(rows, columns)
+        name = f"rank-{number:05d}.safetensors"
+        files[name] = write_shard(folder / name, [Chunk("model/x", piece, (row, column), whole)])
+    return _listing(files)
+
+
+WRONG_PIECES = {
+    "twice": [(0, 2, 0, 2), (0, 2, 0, 2)],
+    "overlapping": [(0, 3, 0, 2), (2, 1, 0, 2)],
+    "aside": [(0, 2, 0, 2), (1, 2, 0, 1), (3, 1, 0, 2)],
+    "a gap": [(0, 1, 0, 2), (3, 1, 0, 2)],
+}
+
+
+@pytest.mark.parametrize("parts", WRONG_PIECES.values(), ids=WRONG_PIECES.keys())
+def test_pieces_that_overlap_are_refused_also_where_their_elements_add_up(tmp_path: Path, parts: list[Any]) -> None:
+    with pytest.raises(IntegrityError, match="do not make it whole"), Reader(tmp_path, pieces(tmp_path, *parts)):
+        pass
+
+
+def test_pieces_that_say_another_whole_are_refused(tmp_path: Path) -> None:
+    one = pieces(tmp_path, (0, 2, 0, 2))
+    write_shard(tmp_path / "rank-00001.safetensors", [Chunk("model/x", torch.ones(4), (4,), (8,))])
+    manifest = _listing({**one.files, "rank-00001.safetensors": one.files[SHARD]})
+    with pytest.raises(IntegrityError, match="do not make it whole"), Reader(tmp_path, manifest):
+        pass
+
+
+def test_pieces_cut_along_any_axis_make_a_whole(tmp_path: Path) -> None:
+    manifest = pieces(tmp_path, (0, 4, 0, 1), (0, 2, 1, 1), (2, 2, 1, 1), (0, 0, 0, 2))
+    with Reader(tmp_path, manifest) as reader:
+        assert reader.whole("model/x").tolist() == [[1.0, 1.0]] * 4
+
+
+def test_a_damaged_file_leaves_no_other_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    manifest, closed = pieces(tmp_path, (0, 2, 0, 2), (2, 2, 0, 2)), []
+    (tmp_path / "rank-00001.safetensors").write_bytes(b"no")
+
+    @contextmanager
+    def watched(path: Path) -> Iterator[Any]:
+        with opened(path) as shard:
+            try:
+                yield shard
+            finally:
+                closed.append(path.name)
+
+    monkeypatch.setattr(restoring, "opened", watched)
+    with pytest.raises(IntegrityError, match="not readable"):
+        Reader(tmp_path, manifest).__enter__()
+    assert closed == [SHARD]
 
 
 def test_over_another_base_nothing_is_restored(tmp_path: Path) -> None:
