@@ -20,6 +20,7 @@ from train.checkpoint.layout import (
     figure_of,
     name_of,
     read_manifest,
+    step_of,
     steps_in,
     whole_steps,
 )
@@ -153,7 +154,14 @@ def _run_of(place: Path, which: Which) -> tuple[Path, Which] | None:
         return None
     if place.name in ("latest", "best"):
         return run, "best" if place.name == "best" else "latest"
-    return (run, int(place.name.removeprefix("step-"))) if (place / MANIFEST).is_file() else None
+    if not (place / MANIFEST).is_file():
+        return None
+    step = step_of(place.name)
+    if step is None:
+        raise InputError(
+            f"{place} is a checkpoint under another name than the run gave it, such as {name_of(500)}; name it so"
+        )
+    return run, step
 
 
 def is_run(place: Path) -> bool:

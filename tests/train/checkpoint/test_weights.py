@@ -56,6 +56,9 @@ def test_latest_best_and_named_checkpoints(tmp_path: Path, base: Path, episodes_
     assert step_of(run / "checkpoints/best") == step_of(run / "checkpoints/step-00000030") == 30  # the first of equals
     with pytest.raises(InputError, match="no checkpoint of step 7; there are 30, 40"):
         weights_of(run, 7)
+    (run / "checkpoints/step-00000030").rename(run / "checkpoints/mine")
+    with pytest.raises(InputError, match="another name"):
+        weights_of(run / "checkpoints/mine")
 
 
 def test_a_run_without_a_best_without_a_checkpoint_or_over_itself(tmp_path: Path, base: Path, episodes_plan: Plan) -> None:
