@@ -25,6 +25,7 @@ from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
 from curate.errors import ConfigError, ShotcraftError
 from train.config import ComputeSettings, ParallelSettings
+from train.parallel.quota import cpu_quota
 
 
 class RankError(ShotcraftError):
@@ -139,7 +140,7 @@ def _numerics(compute: ComputeSettings, device: torch.device) -> Iterator[None]:
 def own_threads() -> int:
     """The cores that this process may use, shared evenly among the ranks of the machine."""
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-    return max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    return max(1, int(min(cores, cpu_quota()) / int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
 
 
 @contextmanager
