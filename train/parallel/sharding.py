@@ -138,8 +138,9 @@ def clip(parameters: Iterable[nn.Parameter], largest: float | None) -> Tensor:
     if not gradients:
         return torch.zeros(())
     norm = torch.stack([_squared(group) for group in _by_layout(gradients)]).sum().sqrt()
-    if largest is not None and largest < norm < float("inf"):
-        torch._foreach_mul_([_local(gradient) for gradient in gradients], (largest / norm).item())
+    if largest is not None:  # decided where the gradients are: asking for the norm would wait for the GPU
+        scale = torch.where(norm.isfinite(), (largest / norm).clamp(max=1), 1).float()
+        torch._foreach_mul_([_local(gradient) for gradient in gradients], scale)
     return norm.float()
 
 

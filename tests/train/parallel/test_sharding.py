@@ -288,6 +288,27 @@ def test_clipping_is_torchs_where_all_is_plain(largest: float | None) -> None:
         torch.testing.assert_close(one.grad, other.grad, rtol=1e-5, atol=0)
 
 
+@pytest.mark.parametrize("largest", [None, 0.5, 100.0])
+def test_clipping_asks_for_no_number(largest: float | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each would wait for the GPU."""
+
+    def refuse(tensor: torch.Tensor) -> Any:
+        raise AssertionError("the GPU is waited for")
+
+    own = parameters(torch.randn(5, 3), torch.randn(7).bfloat16(), torch.zeros(2))
+    for word in ("item", "__bool__", "__float__", "tolist", "cpu"):
+        monkeypatch.setattr(torch.Tensor, word, refuse)
+    clip(own, largest)
+
+
+def test_small_gradients_keep_their_bits_and_none_at_all_are_none() -> None:
+    for gradient in (torch.randn(100) / 100, torch.zeros(3)):
+        own = parameters(gradient)
+        clip(own, 10.0)
+        assert own[0].grad is not None
+        assert torch.equal(own[0].grad, gradient)
+
+
 def test_a_norm_that_is_no_number_scales_nothing() -> None:
     for bad in (float("nan"), float("inf")):
         own = parameters(torch.tensor([1.0, bad]), torch.ones(2))
