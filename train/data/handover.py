@@ -10,9 +10,12 @@ or a batch is larger than one, torch's own way through /dev/shm serves, so slots
 import io
 import mmap
 import pickle
+import resource
 import weakref
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,8 +27,16 @@ if TYPE_CHECKING:
 SLOT_BYTES = 1 << 28
 """Address space of a slot; memory is only taken for what a batch fills."""
 
+MOST_BYTES = 1 << 36
+"""Address space of all slots, 256 of them: what is beyond goes torch's way."""
+
+SHARE = 4
+"""Where address space is bounded or counted as memory, one part of so many of what is left is taken."""
+
 ALIGNED = 64
 """Tensors begin at multiples of this, as torch's own do."""
+
+STRICT, MEMORY = Path("/proc/sys/vm/overcommit_memory"), Path("/proc/meminfo")
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -40,17 +51,24 @@ class Parcel:
 
 
 class Slots:
-    """Slots of shared memory. Make it before the workers are forked; `take` and `unpack` belong to the parent."""
+    """Slots of shared memory, `count` of them or as many as may be had. Make it before the workers are forked; `take`
+    and `unpack` belong to the parent."""
 
     def __init__(self, count: int, size: int = SLOT_BYTES) -> None:
         flags = mmap.MAP_SHARED | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
-        self._maps = [mmap.mmap(-1, size, flags=flags) for _ in range(count)]
-        self._free = deque(range(count))
+        self._maps: list[mmap.mmap] = []
+        with suppress(OSError):  # no more is granted
+            for _ in range(min(count, address_space() // size)):
+                self._maps.append(mmap.mmap(-1, size, flags=flags))
+        self._free = deque(range(len(self._maps)))
+
+    def __len__(self) -> int:
+        return len(self._maps)
 
     def take(self) -> int:
-        """A free slot, -1 when there is none."""
+        """A free slot, the one used last, whose pages are there; -1 when there is none."""
         try:
-            return self._free.popleft()
+            return self._free.pop()
         except IndexError:
             return -1
 
@@ -83,6 +101,20 @@ class Slots:
 
     def _over(self, slot: int) -> Bytes:
         return np.frombuffer(self._maps[slot], np.uint8)
+
+
+def address_space() -> int:
+    """Bytes that all slots together may span: little where a limit (ulimit -v) or strict overcommit counts what is mapped
+    as if it were used."""
+    most, (limit, _) = MOST_BYTES, resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY:
+        most = min(most, limit // SHARE)
+    with suppress(OSError, KeyError, ValueError):  # not on Linux
+        if STRICT.read_text().strip() == "2":
+            known = dict(line.split(":") for line in MEMORY.read_text().splitlines())
+            limit, used = (int(known[name].split()[0]) << 10 for name in ("CommitLimit", "Committed_AS"))
+            most = min(most, max(0, limit - used) // SHARE)
+    return most
 
 
 class _Pickler(pickle.Pickler):

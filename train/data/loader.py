@@ -35,8 +35,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("shotcraft.loader")
 
-SPARE_SLOTS = 4
-"""Batches that the caller may hold on to before new ones go the slower way."""
+STEPS_HELD = 2
+"""Steps whose batches the caller may hold on to before new ones go the slower way: that in hand, and the next as it comes."""
+
+_told: set[tuple[str, str]] = set()
+"""Plans, and what was said of their shards in this process: a run makes many loaders."""
 
 
 class LoaderSettings(Settings):
@@ -107,7 +110,9 @@ class Loader:
         self._state = self._restored(state) if state is not None else self._fresh
         self._running: Iterator[Any] | None = None
         for line in check_shards(plan):
-            log.warning("%s; its unreadable samples will be skipped", line)
+            if (plan.digest, line) not in _told:
+                _told.add((plan.digest, line))
+                log.warning("%s; its unreadable samples will be skipped", line)
 
     def _restored(self, state: "LoaderState | Mapping[str, Any]") -> LoaderState:
         state = state if isinstance(state, LoaderState) else LoaderState.of(state)
@@ -137,8 +142,7 @@ class Loader:
 
     def __iter__(self) -> Iterator[list[Any]]:
         self.close()
-        workers = self.settings.workers
-        slots = Slots(workers * self.settings.prefetch + SPARE_SLOTS) if workers else None
+        slots = Slots(self._count_slots()) if self.settings.workers else None
         ahead: deque[tuple[Step, list[Task]]] = deque()
         self._running = iter(self._loader(self._tasks(ahead, slots), slots))
         made = alive(self._running)
@@ -152,6 +156,11 @@ class Loader:
                 yield contents
         finally:
             self.close()
+
+    def _count_slots(self) -> int:
+        """Micro-batches of this rank that are under way or held at a time."""
+        rows = -(-self.settings.batch // self._world)
+        return self.settings.workers * self.settings.prefetch + STEPS_HELD * -(-rows // self.settings.micro_batch)
 
     def _tasks(self, ahead: "deque[tuple[Step, list[Task]]]", slots: Slots | None) -> Iterator[Task]:
         """This rank's micro-batches one after another; `ahead` hears which step they belong to."""

@@ -1,7 +1,10 @@
 """Tensors through shared slots: the same tensors, and no slot is used again while anybody looks at it."""
 
 import gc
+import subprocess
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +13,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from train.data import handover
 from train.data.handover import Parcel, Slots
 from train.data.loader import Loader, LoaderSettings
 from train.data.records import Loaded, Row
@@ -115,3 +119,38 @@ def test_batches_that_are_kept_are_never_written_over(make_plan: MakePlan, kept:
             del batch
     assert all(torch.equal(batch, expected[at]) for at, batch in held)
     assert len(expected) == 72
+
+
+@pytest.mark.parametrize(("batch", "micro", "world"), [(12, 1, 1), (12, 2, 2), (2, 2, 1)])
+def test_who_holds_a_step_while_the_next_comes_never_goes_the_slow_way(
+    make_plan: MakePlan, monkeypatch: pytest.MonkeyPatch, batch: int, micro: int, world: int
+) -> None:
+    taken: list[int] = []
+
+    def taking(slots: Slots, take: Any = Slots.take) -> int:
+        taken.append(take(slots))
+        return taken[-1]
+
+    monkeypatch.setattr(Slots, "take", taking)
+    settings = LoaderSettings(packing=False, batch=batch, micro_batch=micro, workers=2, prefetch=2, epochs=4)
+    with Loader(make_plan().plan, Numbers(), settings, world=world) as loader:
+        assert sum(len(batches) for batches in loader) == 96 // micro // world
+    assert len(taken) == 96 // micro // world
+    assert min(taken) >= 0
+
+
+def test_slots_are_as_many_as_address_space_allows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert len(Slots(4096)) == 256
+    monkeypatch.setattr(handover, "STRICT", tmp_path / "strict")
+    monkeypatch.setattr(handover, "MEMORY", tmp_path / "memory")
+    (tmp_path / "strict").write_text("2\n")
+    (tmp_path / "memory").write_text("CommitLimit:  8388608 kB\nCommitted_AS:  4194304 kB\n")
+    assert len(Slots(4096)) == 4  # a quarter of 4 GiB
+    (tmp_path / "memory").write_text("CommitLimit:  1 kB\nCommitted_AS:  2 kB\n")
+    assert Slots(4096).take() == -1
+
+
+def test_under_a_limit_of_address_space_there_are_fewer_slots() -> None:
+    limited = "resource.setrlimit(resource.RLIMIT_AS, (16 << 30, 16 << 30))"
+    code = f"import resource; from train.data.handover import Slots; {limited}; print(len(Slots(4096)))"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "16\n"

@@ -140,6 +140,16 @@ def test_a_corrupt_sample_is_counted_logged_and_skipped_alike_on_any_ranks(make_
         assert all("part-00001.tar: sample 00000011 skipped, corrupt" in line for line in said)
 
 
+def test_a_shard_of_another_size_is_told_once(make_plan: MakePlan, caplog: Any) -> None:
+    made = make_plan()
+    shard = made.folder / "part-00001.tar"
+    shard.write_bytes(shard.read_bytes() + b"more")
+    with caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            Loader(made.plan, Keys(), PLAIN)
+    assert len([record for record in caplog.records if "part-00001.tar" in record.message]) == 1
+
+
 def test_faults_of_all_ranks_are_in_the_merged_state(make_plan: MakePlan) -> None:
     made = make_plan()
     flip(made.folder / NAMES[1], made.plan.places(11)[0].offset)
