@@ -24,6 +24,7 @@ from curate.shards.plans import Plan
 from curate.storage import hash_json
 from train.data.handover import Slots
 from train.data.lengths import Lengths
+from train.data.processes import held_back
 from train.data.reading import check_shards
 from train.data.records import Assemble, Fault, too_many
 from train.data.state import LoaderState
@@ -144,7 +145,8 @@ class Loader:
         self.close()
         slots = Slots(self._count_slots()) if self.settings.workers else None
         ahead: deque[tuple[Step, list[Task]]] = deque()
-        self._running = iter(self._loader(self._tasks(ahead, slots), slots))
+        with held_back():
+            self._running = iter(self._loader(self._tasks(ahead, slots), slots))
         made = alive(self._running)
         try:
             for first in made:

@@ -9,6 +9,7 @@ from typing import Any
 from curate.errors import MemoryLimitError, ShotcraftError
 from curate.shards.plans import Plan
 from train.data.handover import Parcel, Slots
+from train.data.processes import leave_signals_to_parent
 from train.data.reading import SampleReader
 from train.data.records import Assemble, Fault, Row
 from train.data.steps import Episodes
@@ -85,5 +86,6 @@ def start_worker(_: int) -> None:
     """One thread a worker: there are as many workers as cores are to be used."""
     import torch
 
+    leave_signals_to_parent()
     torch.set_num_threads(1)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # its thread pool does not survive a fork
