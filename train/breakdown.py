@@ -31,7 +31,7 @@ class Breakdown:
         for axis in ("source", "format"):
             column = plan.samples.column(axis).combine_chunks().dictionary_encode()
             self._names[axis] = [str(name) for name in column.dictionary.to_pylist()]
-            self._codes[axis] = torch.from_numpy(column.indices.to_numpy().astype("int16"))
+            self._codes[axis] = torch.from_numpy(column.indices.to_numpy().astype("int32"))
         self._names["shots"] = [str(position) for position in range(POSITIONS)]
         self._device = device
         self.clear()

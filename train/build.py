@@ -14,6 +14,7 @@ from train.config import TrainConfig
 from train.data.loader import Loader
 from train.datasets import Data
 from train.folder import alone_in, check_folder, digest_of, write_config
+from train.memory_errors import explained
 from train.metrics import Flops, Watch
 from train.model.loading import load_model
 from train.model.parts import parts_of
@@ -76,26 +77,29 @@ class Run:
 def opened(config: TrainConfig, ranks: "Ranks", watch: Watch) -> Iterator[Run]:
     """Everything of a run; workers are ended with the block. ConfigError or InputError before anything is written."""
     check_folder(config)
-    data = Data.of(config, config.data, ranks, watch)
+    data = Data.of(config, config.training, ranks, watch)
     validation = Validation.of(config, ranks, watch)
     watch.note(f"loading {config.model}")
     model = load_model(config.model, config.compute, config.remote_code)
     parts = parts_of(model)
     model = prepare(model, parts, config)
     flops = Flops.of(model, parts)
-    distribute(model, parts, config.compute, config.parallel, ranks)
+    with explained():
+        distribute(model, parts, config.compute, config.parallel, ranks)
     optimizer = adamw(groups(model, parts, config), config.optimizer)
     loader = data.loader(ranks)
     steps = config.steps or loader.count_steps()
     with alone_in(config.out) if ranks.first else nullcontext():
         if ranks.first:
             write_config(config)
+        checkpoints = Checkpoints(Path(config.out) / "checkpoints", config.checkpoint, ranks, watch.note)
+        trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        schedule = Schedule(config.optimizer, steps)
         run = Run(
-            config, ranks, watch, data, model, flops, optimizer, Schedule(config.optimizer, steps), steps, loader,
-            Checkpoints(Path(config.out) / "checkpoints", config.checkpoint, ranks), validation,
-            [parameter for group in optimizer.param_groups for parameter in group["params"]],
-        )  # fmt: skip
+            config, ranks, watch, data, model, flops, optimizer, schedule, steps, loader, checkpoints, validation, trained
+        )
         try:
             yield run
         finally:
             run.loader.close()
+            checkpoints.leave()

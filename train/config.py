@@ -54,6 +54,9 @@ class PartRule(Settings):
     """Weight decay of these parameters; null for the optimiser's own."""
 
 
+LIMITS = ("max_tokens", "max_images")
+
+
 class DataSettings(Settings):
     """What is read, and how it becomes rows of tokens."""
 
@@ -81,7 +84,7 @@ class DataSettings(Settings):
         """max_tokens and max_images of the section hold for rendering and loading, unless these say otherwise."""
         if not isinstance(data, Mapping):
             return data
-        limits = {key: data.get(key, cls.model_fields[key].default) for key in ("max_tokens", "max_images")}
+        limits = {key: data.get(key, cls.model_fields[key].default) for key in LIMITS}
         laid = {
             name: {**limits, **section} for name in ("render", "load") if isinstance(section := data.get(name, {}), Mapping)
         }
@@ -180,7 +183,8 @@ class CheckpointSettings(Settings):
     """Latest checkpoints that stay."""
 
     best: str | None = None
-    """A logged figure, such as validation.loss, whose smallest value keeps its checkpoint besides."""
+    """A logged figure, such as validation.loss, whose smallest value keeps its checkpoint besides. For a figure of the
+    validation, every validation leaves a checkpoint."""
 
     background: bool = True
     """Write while training goes on."""
@@ -252,7 +256,8 @@ class TrainConfig(Settings):
     """Steps in a row without a finite loss or gradient after which the run stops."""
 
     remote_code: bool = False
-    """Run code that comes with the model. Only for models whose code you have read."""
+    """Run code that comes with the model, though none that comes with its processor. Only for models whose code you
+    have read."""
 
     @field_validator("data", mode="before")
     @classmethod
@@ -260,6 +265,44 @@ class TrainConfig(Settings):
         if isinstance(data, str):
             raise ValueError("give a mapping with the plan's folder, as in data: {plan: runs/plan}")
         return data
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_seed(cls, data: Any) -> Any:
+        """The order of the samples has the run's seed, unless data.load.seed is another."""
+        section = data.get("data") if isinstance(data, Mapping) else None
+        if not isinstance(section, Mapping) or not isinstance(load := section.get("load", {}), Mapping):
+            return data  # and be told what is wrong with it
+        return {**data, "data": {**section, "load": {"seed": data.get("seed", 0), **load}}}
+
+    @model_validator(mode="after")
+    def _has_an_end(self) -> "TrainConfig":
+        if self.steps is None and self.data.load.epochs is None:
+            raise ValueError("a run needs an end: give steps, or data.load.epochs")
+        return self
+
+    @property
+    def training(self) -> DataSettings:
+        """The data as it is trained on: without end where the run counts its steps."""
+        load = self.data.load.model_copy(update={"epochs": None} if self.steps else {})
+        return self.data.model_copy(update={"load": load})
+
+    @property
+    def held_out(self) -> DataSettings | None:
+        """The data of the validation, once through and always in the same order; None where there is none."""
+        if self.validation is None:
+            return None
+        load = self.data.load.model_copy(update={"epochs": 1, "seed": 0})
+        return self.data.model_copy(update={"plan": self.validation.plan, "load": load})
+
+    def plain(self) -> dict[str, Any]:
+        """The settings as a file says them: what follows from another setting is left out, so that it goes on following."""
+        plain = self.model_dump(mode="json")
+        data, load, render = plain["data"], plain["data"]["load"], plain["data"]["render"]
+        for section, key, source in ((load, "seed", plain), *((part, key, data) for part in (load, render) for key in LIMITS)):
+            if section[key] == source[key]:
+                del section[key]
+        return plain
 
     @property
     def rules(self) -> tuple[PartRule, ...]:

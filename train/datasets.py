@@ -35,7 +35,7 @@ class Data:
         """The plan opened, its samples measured (once: rank 0 does it, the others find it done)."""
         plan = Plan.open(data.plan)
         renderer = Renderer.load(weights_of(config.model).base, data.render)
-        settings = loader_settings(config, data)
+        settings = data.load
         if not ranks.first:
             ranks.barrier()
         lengths = measure(plan, renderer, max(1, settings.workers), told(watch), settings.max_faults)
@@ -48,12 +48,6 @@ class Data:
     def loader(self, ranks: "Ranks", state: Mapping[str, Any] | None = None) -> Loader:
         """This rank's loader, from the beginning or from where a checkpoint stopped."""
         return Loader(self.plan, self.collate, self.settings, self.lengths, ranks.rank, ranks.world, state)
-
-
-def loader_settings(config: TrainConfig, data: DataSettings) -> LoaderSettings:
-    """The loader's settings as the run needs them: its seed, and no end where the run counts steps."""
-    own = {} if "seed" in data.load.model_fields_set else {"seed": config.seed}
-    return data.load.model_copy(update=own | ({"epochs": None} if config.steps else {}))
 
 
 def told(watch: "Watch") -> Progress:

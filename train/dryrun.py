@@ -96,7 +96,6 @@ def _check_place(model: str) -> None:
 def _built(config: TrainConfig, plan: Plan, world: int) -> DryRun:
     from train.checkpoint import weights_of
     from train.data.rendering import Renderer
-    from train.datasets import loader_settings
     from train.epoch import count_epoch
     from train.model.loading import empty_model, use_attention
     from train.model.parts import parts_of
@@ -109,7 +108,7 @@ def _built(config: TrainConfig, plan: Plan, world: int) -> DryRun:
     model = prepare(model, parts, config)
     counted = sizes(model, parts)
     renderer = Renderer.load(weights_of(config.model).base, config.data.render)
-    settings = loader_settings(config, config.data)
+    settings = config.training.load
     epoch = count_epoch(plan, renderer, settings)
     memory = _memory(config, model, parts, _micro_batch(config, epoch), world)
     return DryRun(

@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from curate.errors import ConfigError, InputError
-from curate.settings import read_yaml
+from curate.settings import load
 from curate.storage import Folder, clear_errors, hash_json
 from train.config import TrainConfig
 
@@ -42,7 +42,7 @@ def shaping(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def digest_of(config: TrainConfig) -> str:
     """Equal for runs that train the same."""
-    return hash_json(shaping(config.model_dump(mode="json")))
+    return hash_json(shaping(config.plain()))
 
 
 def check_folder(config: TrainConfig) -> None:
@@ -57,7 +57,7 @@ def check_folder(config: TrainConfig) -> None:
         return
     if CONFIG not in names:
         raise InputError(f"{out} holds no run of the trainer ({names[0]} lies there); give another out")
-    old, new = shaping(read_yaml(out / CONFIG)), shaping(config.model_dump(mode="json"))
+    old, new = shaping(load(TrainConfig, out / CONFIG).plain()), shaping(config.plain())
     changed = list(_changes(old, new))
     if changed:
         raise ConfigError(
@@ -73,7 +73,7 @@ def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
 
 def write_config(config: TrainConfig) -> None:
     """OUT/config.yaml, which makes OUT a run's folder."""
-    text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    text = yaml.safe_dump(config.plain(), sort_keys=False, allow_unicode=True)
     Folder.of(config.out).write(CONFIG, text.encode())
 
 

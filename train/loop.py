@@ -25,8 +25,9 @@ from train.config import TrainConfig
 from train.data.records import Batch
 from train.data.state import LoaderState
 from train.folder import SUMMARY
-from train.guard import Guard, out_of_memory
+from train.guard import Guard
 from train.loss import Targets, token_losses
+from train.memory_errors import explained
 from train.metrics import Logbook, Meter, Row, Silent, Watch, peak_flops, profiled
 from train.parallel.ranks import started
 from train.parallel.sharding import autocast, clip
@@ -77,7 +78,7 @@ class Loop:
         self._meter = Meter(ranks, run.flops, run.steps, peak, run.data.lengths.images)
         facts = {"config": run.digest, "seed": config.seed, "world": ranks.world}
         self._guard = Guard(run.out, config.max_bad_steps, run.plan, facts, ranks.rank)
-        self._figures: dict[str, float] = {}
+        self._figures: dict[str, tuple[int, float]] = {}  # the last of each, and its step
         self._tokens = 0  # supervised ones that were learned from, up to the last row of the log
         self.step = self._resumed()
         self._logbook = Logbook(run.out, ranks.first, self.step, config.log.tensorboard)
@@ -90,10 +91,11 @@ class Loop:
         with self._logbook, profiled(log.profile, run.out, run.ranks.rank) as profile:
             for batches in self._batches():
                 profile(self.step)
-                self._step(batches)
-                self._tell()
-                self._validate()
-                self._save()
+                with explained():
+                    self._step(batches)
+                    self._tell()
+                    validated = self._validate()
+                self._save(validated)
                 if self._ended():
                     break
             run.checkpoints.wait()
@@ -121,7 +123,7 @@ class Loop:
         norm = clip(run.trained, run.config.optimizer.clip)
         own_finite = torch.stack([norm, *(own.sum() for own in losses)]).isfinite().all()  # a GPU is waited for once
         finite = ranks.all(bool(own_finite))
-        if self._guard.judge(self.step, finite, batches, {} if finite else {"grad_norm": float(norm)}):
+        if self._guard.judge(self.step + 1, finite, batches, {} if finite else {"grad_norm": float(norm)}):
             run.optimizer.step()
             for own, found in zip(targets, losses, strict=True):
                 self._losses.add(own, found)
@@ -133,12 +135,10 @@ class Loop:
     def _backward(self, batch: Batch, targets: Targets, whole: float) -> torch.Tensor:
         """Adds the gradient of a micro-batch; gives its token losses [N]."""
         run, device = self.run, self.run.ranks.device
-        try:
+        with explained(batch):
             there, own = batch.map(lambda tensor: tensor.to(device, non_blocking=True)), targets.to(device)
             losses = token_losses(run.model, there, own, run.packed, autocast(run.config.compute, run.ranks))
             ((losses * own.weights).sum() / whole).backward()
-        except RuntimeError as error:
-            raise (out_of_memory(error, batch) or error) from None
         return losses.detach()
 
     def _tell(self) -> None:
@@ -151,26 +151,30 @@ class Loop:
         figures = self._meter.figures(run.optimizer, self.step)
         self._write("train", totals, figures | {"bad_steps": self._guard.skipped})
 
-    def _validate(self) -> None:
+    def _validate(self) -> bool:
+        """Whether it was time for it."""
         run, settings = self.run, self.run.config.validation
         if settings is None or run.validation is None or not self._due(settings.every):
-            return
+            return False
         with self._meter.paused():
             self._write("validation", run.validation.measure(run.model), {})
+        return True
 
     def _write(self, kind: Literal["train", "validation"], totals: Totals, more: Mapping[str, Any]) -> None:
         row: Row = {"step": self.step, "kind": kind, "loss": totals.loss, "losses": totals.losses, "tokens": totals.tokens}
         row |= more  # type: ignore[typeddict-item]
         prefix = "validation." if kind == "validation" else ""
-        self._figures |= {f"{prefix}{name}": value for name, value in row.items() if isinstance(value, float)}
+        self._figures |= {f"{prefix}{name}": (self.step, value) for name, value in row.items() if isinstance(value, float)}
         self._logbook.write(row)
         self.run.watch.row(row)
 
-    def _save(self) -> None:
-        run = self.run
-        if self._due(run.config.checkpoint.every) or self._stop.wanted(self.step):
+    def _save(self, validated: bool) -> None:
+        run, settings = self.run, self.run.config.checkpoint
+        judged = validated and (settings.best or "").startswith("validation.")
+        if self._due(settings.every) or judged or self._stop.wanted(self.step):
+            fresh = {name: value if step == self.step else math.nan for name, (step, value) in self._figures.items()}
             with self._meter.paused():
-                run.checkpoints.save(self.step, run.model, run.optimizer, self._progress(), self._figures)
+                run.checkpoints.save(self.step, run.model, run.optimizer, self._progress(), fresh)
 
     def _due(self, every: int) -> bool:
         return self.step % every == 0 or self.step == self.run.steps
@@ -186,9 +190,9 @@ class Loop:
             "step": self.step,
             "loader": LoaderState.merged(states).as_json(),
             "losses": self._losses.state(run.ranks),
-            "tokens": self._tokens,
+            "tokens": self._learned(),
             "guard": self._guard.state(),
-            "figures": {name: value for name, value in self._figures.items() if math.isfinite(value)},
+            "figures": {name: [step, value] for name, (step, value) in self._figures.items() if math.isfinite(value)},
             "config": run.digest,
             "world": run.ranks.world,
         }
@@ -203,16 +207,22 @@ class Loop:
         run.go_on(progress["loader"])
         self._losses.restore(progress["losses"], run.ranks)
         self._guard.restore(progress["guard"])
-        self._tokens, self._figures = progress["tokens"], dict(progress["figures"])
+        self._tokens = progress["tokens"] - self._losses.totals(run.ranks).tokens  # those are told with the next row
+        self._figures = {name: (step, value) for name, (step, value) in progress["figures"].items()}
         run.watch.note(f"going on behind step {progress['step']:,}")
         return int(progress["step"])
+
+    def _learned(self) -> int:
+        """Supervised tokens that were learned from; every rank must ask."""
+        return self._tokens + self._losses.totals(self.run.ranks).tokens
 
     def _summary(self) -> Summary:
         run = self.run
         early = self.step < run.steps
         number = (self._asked.signal or signal.SIGTERM) if early else 0  # another rank's signal counts as ours
         seconds = round(time.monotonic() - self._began, 1)
-        summary = Summary(self.step, run.steps, int(number), self._tokens, self._guard.skipped, self._figures, seconds)
+        figures = {name: value for name, (_, value) in self._figures.items()}
+        summary = Summary(self.step, run.steps, int(number), self._learned(), self._guard.skipped, figures, seconds)
         if run.ranks.first:
             Folder.of(run.config.out).write(SUMMARY, json.dumps(asdict(summary), indent=2).encode())
         return summary

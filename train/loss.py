@@ -19,7 +19,7 @@ from train.data.records import Batch
 from train.model.isolation import isolating_mask
 
 if TYPE_CHECKING:
-    pass
+    from transformers import PreTrainedModel
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def _samples(batch: Batch) -> torch.Tensor:
 
 
 def token_losses(
-    model: torch.nn.Module,
+    model: "PreTrainedModel",
     batch: Batch,
     targets: Targets,
     packed: bool = True,

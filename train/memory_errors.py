@@ -1,5 +1,8 @@
 """Batches that do not fit into memory, in words that say which batch it was and what to lower."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from curate.errors import MemoryLimitError
 from train.data.records import Batch
 
@@ -38,3 +41,15 @@ def _described(batch: Batch) -> str:
     samples = ", ".join(str(number) for number in sorted({s.sample for s in batch.contents if s.sample >= 0}))
     said = f"{rows} row{'s'[: rows > 1]} of {length:,} tokens with {pictures} picture{'s'[: pictures != 1]}"
     return said + (f" (samples {samples[:80]} of the plan)" if samples else "")
+
+
+@contextmanager
+def explained(batch: Batch | None = None) -> Iterator[None]:
+    """Turns an error of memory into one that says what to lower; other errors pass as they are."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        told = out_of_memory(error, batch)
+        if told is None:
+            raise
+        raise told from error

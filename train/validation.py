@@ -28,10 +28,9 @@ class Validation:
     @classmethod
     def of(cls, config: TrainConfig, ranks: "Ranks", watch: "Watch") -> "Validation | None":
         """The config's validation, its plan opened and measured; None where it wants none."""
-        if config.validation is None:
+        if config.validation is None or config.held_out is None:
             return None
-        held_out = config.data.model_copy(update={"plan": config.validation.plan})
-        return cls(config, Data.of(config, held_out, ranks, watch), ranks, config.validation.samples)
+        return cls(config, Data.of(config, config.held_out, ranks, watch), ranks, config.validation.samples)
 
     def measure(self, model: torch.nn.Module) -> Totals:
         """The mean loss over the samples, and its parts; every rank must ask."""

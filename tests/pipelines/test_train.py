@@ -34,7 +34,7 @@ def episodes_plan(tmp_path_factory):
 
 def written(at: Path, place: Path, plan: Any, /, **more: Any) -> Path:
     """A config file for a run in AT/run."""
-    plain = tiny_config(place, plan, at / "run").model_dump(mode="json")
+    plain = tiny_config(place, plan, at / "run").plain()
     path = at / "stage.yaml"
     path.write_text(yaml.safe_dump(laid_over(plain, more)))
     return path

@@ -1,7 +1,7 @@
 import pytest
 
 from curate.errors import ConfigError, InputError
-from curate.settings import build
+from curate.settings import build, load
 from train.config import TrainConfig
 from train.folder import alone_in, check_folder, digest_of, write_config
 
@@ -78,3 +78,27 @@ def test_one_trainer_at_a_time_in_a_folder(tmp_path):
         pass
     with alone_in(out):
         check_folder(config(out=out))
+
+
+def test_a_stored_config_is_the_same_run_and_its_limits_go_on_following(tmp_path):
+    told = config(seed=7, out=str(tmp_path), data={"plan": "p", "max_tokens": 512})
+    assert told.data.load.seed == 7
+    write_config(told)
+    stored = load(TrainConfig, tmp_path / "config.yaml")
+    assert (stored, digest_of(stored)) == (told, digest_of(told))
+    shorter = load(TrainConfig, tmp_path / "config.yaml", ["data.max_tokens=128", "seed=8"])
+    assert (shorter.data.render.max_tokens, shorter.data.load.max_tokens, shorter.data.load.seed) == (128, 128, 8)
+
+
+def test_a_seed_of_the_loaders_own_stays():
+    assert config(seed=7, data={"plan": "p", "load": {"seed": 3}}).data.load.seed == 3
+
+
+def test_a_run_has_an_end():
+    with pytest.raises(ConfigError, match="give steps, or"):
+        config(data={"plan": "p", "load": {"epochs": None}})
+    assert config(steps=9).training.load.epochs is None
+    assert config(steps=9, seed=4, validation={"plan": "q"}).held_out.load.model_dump(include={"epochs", "seed"}) == {
+        "epochs": 1,
+        "seed": 0,
+    }

@@ -20,7 +20,6 @@ from tests.train.tiny_runs import laid_over, save_tiny_model, tiny_config
 from train.data.lengths import measure
 from train.data.loader import Loader
 from train.data.rendering import Renderer
-from train.datasets import loader_settings
 from train.dryrun import DryRun, dry_run
 from train.memory import MicroBatch, activations
 from train.model.isolation import isolating_mask
@@ -67,7 +66,7 @@ def test_steps_and_tokens_are_those_of_the_run_once_lengths_are_measured(
     lengths = measure(episodes_plan, Renderer.load(config.model, config.data.render))
     found = dry_run(config)
     assert "measured lengths" in found.epoch.counted_by
-    loader = Loader(episodes_plan, None, loader_settings(config, config.data), lengths)  # type: ignore[arg-type]
+    loader = Loader(episodes_plan, None, config.training.load, lengths)  # type: ignore[arg-type]
     assert found.steps == loader.count_steps()
     assert found.epoch.tokens == lengths.tokens.sum()
     assert found.epoch.supervised == lengths.supervised.sum()

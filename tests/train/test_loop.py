@@ -1,5 +1,6 @@
 """What must hold of whole runs, at the smallest size."""
 
+import json
 import os
 import random
 import signal
@@ -95,7 +96,7 @@ def test_sums_of_a_log_line_outlive_an_interruption_in_its_middle(tmp_path, mode
 
 def test_kill_9_and_going_on_gives_the_same_curve(tmp_path, model, episodes_plan, whole):
     config = tiny_config(model, episodes_plan, tmp_path / "run", checkpoint={"every": 1})
-    (tmp_path / "run.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json")))
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(config.plain()))
     command = [sys.executable, "-m", "train", str(tmp_path / "run.yaml")]
     killed = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     log, step = tmp_path / "run" / "metrics.jsonl", random.Random(1).randint(3, 8)
@@ -182,3 +183,24 @@ def test_three_bad_steps_in_a_row_end_the_run(tmp_path, model, episodes_plan, mo
     with pytest.raises(QualityError, match="bad"):
         trained(tiny_config(model, episodes_plan, tmp_path / "run"))
     assert len(os.listdir(tmp_path / "run" / "bad")) == 3
+
+
+def test_the_best_checkpoint_is_judged_by_a_validation_of_its_own_weights(tmp_path, model, episodes_plan):
+    validation = {"plan": episodes_plan.folder.uri, "every": 3, "samples": 8}
+    checkpoint = {"every": 4, "keep": 100, "best": "validation.loss"}
+    trained(tiny_config(model, episodes_plan, tmp_path / "run", validation=validation, checkpoint=checkpoint))
+    measured = curve_of(tmp_path / "run", "validation")
+    manifests = {}
+    for place in (tmp_path / "run" / "checkpoints").glob("step-*"):
+        manifests[int(place.name.removeprefix("step-"))] = json.loads((place / "checkpoint.json").read_text())["figures"]
+    assert set(manifests) == {*measured, *range(4, max(measured) + 1, 4)}
+    assert {step: figures["validation.loss"] for step, figures in manifests.items() if step >= 3} == {
+        step: measured.get(step) for step in manifests if step >= 3
+    }
+
+
+def test_tokens_that_were_learned_from_are_counted_up_to_the_last_step(tmp_path, model, episodes_plan, whole):
+    told = [row["tokens"] for row in rows_of(whole)]
+    config = tiny_config(model, episodes_plan, tmp_path / "run", log={"every": 4})
+    assert trained(config, SignalAt(6, signal.SIGTERM)).tokens == sum(told[:6])
+    assert trained(config).tokens == sum(told)

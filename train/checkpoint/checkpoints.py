@@ -30,6 +30,10 @@ def _aloud(message: str) -> None:
     sys.stderr.write(f"{message}\n")
 
 
+PATIENCE = 60.0
+"""Seconds that a run which ends by an error waits for its last save."""
+
+
 class Checkpoints:
     """The checkpoints of one run. All ranks make one and call the same methods in the same order.
 
@@ -127,6 +131,10 @@ class Checkpoints:
         failed = [f"rank {rank}: {message}" for rank, message in enumerate(messages) if message]
         if failed:
             raise StorageError(f"a checkpoint could not be written, {failed[-1]}")
+
+    def leave(self) -> None:
+        """Lets a save that was begun come to its end, where a run ends by an error; no meeting, no error of its own."""
+        self._background.join(PATIENCE)
 
     def _then_prune(self, job: Callable[[], None], step: int) -> None:
         job()

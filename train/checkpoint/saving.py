@@ -151,10 +151,10 @@ class Background:
         except BaseException as error:
             self._error = error
 
-    def join(self) -> BaseException | None:
-        """Waits for the job; its error, once."""
+    def join(self, seconds: float | None = None) -> BaseException | None:
+        """Waits for the job, or as long; its error, once."""
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(seconds)
             self._thread = None
         error, self._error = self._error, None
         return error
