@@ -5,6 +5,9 @@ from typing import Any
 import pytest
 import torch
 
+import train.loop
+from curate.errors import MemoryLimitError
+from tests.train.tiny_runs import save_tiny_model, tiny_config
 from train.data.records import Batch, Segment
 from train.memory_errors import out_of_memory
 
@@ -48,3 +51,13 @@ def test_a_real_allocation_that_fails_is_recognised() -> None:
 def test_another_error_stays_what_it_is() -> None:
     other: Any = RuntimeError("mat1 and mat2 shapes cannot be multiplied")
     assert out_of_memory(other, batch()) is None
+
+
+def test_a_run_that_does_not_fit_says_which_batch_did_not(tmp_path, processors, episodes_plan, monkeypatch) -> None:
+    def spent(*_: object) -> torch.Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+
+    monkeypatch.setattr(train.loop, "token_losses", spent)
+    model = save_tiny_model(tmp_path / "model", "vicuna", processors["vicuna"])
+    with pytest.raises(MemoryLimitError, match=r"1 row of [\d,]+ tokens with \d+ pictures? \(samples \d+.* of the plan\)"):
+        train.loop.train(tiny_config(model, episodes_plan, tmp_path / "run"))
