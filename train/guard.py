@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 from curate.errors import InputError, QualityError
 from curate.storage import Folder
 from train.data.records import Batch, Segment
-from train.memory_errors import out_of_memory as out_of_memory
 
 if TYPE_CHECKING:
     import torch
