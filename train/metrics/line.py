@@ -20,7 +20,8 @@ class Watch(Protocol):
         """A row of the log."""
 
     def note(self, message: str) -> None:
-        """Something happened: a checkpoint, a skipped step."""
+        """Something beside the rows: the model is being loaded, samples are being measured, a run goes on, remarks on data and
+        checkpoints."""
 
     def close(self) -> None:
         """The run ended."""

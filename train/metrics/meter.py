@@ -134,7 +134,7 @@ def images_of(batch: Batch) -> int:
 
 
 def memory(device: torch.device) -> dict[str, float]:
-    """Gigabytes (1e9 bytes) that this process has: on the GPU what torch reserved there, else its resident memory."""
+    """Gigabytes (1e9 bytes) that this process has: on the GPU what its tensors take there, else its resident memory."""
     if device.type == "cuda":
         now, peak = torch.cuda.memory_allocated(device), torch.cuda.max_memory_allocated(device)
     else:

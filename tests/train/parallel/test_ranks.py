@@ -103,7 +103,7 @@ def test_a_rank_that_is_killed_ends_the_others_at_once() -> None:
 def test_alone_there_is_a_group_and_nothing_is_sharded() -> None:
     before = torch.get_num_threads()
     with started(ParallelSettings(), ComputeSettings(device="cpu", threads=before + 1)) as ranks:
-        assert dist.is_initialized()  # asynchronous checkpoints want one
+        assert dist.is_initialized()  # a mesh of one rank (parallel.shard: always) wants one
         assert (ranks.rank, ranks.world, ranks.first, ranks.mesh) == (0, 1, True, None)
         assert torch.get_num_threads() == before + 1
         assert ranks.gather((1, "a")) == [[1, "a"]]
