@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from curate.errors import ConfigError
 from curate.shards.plans import Plan
 from train.checkpoint import Checkpoints
 from train.config import TrainConfig
@@ -77,6 +78,8 @@ class Run:
 def opened(config: TrainConfig, ranks: "Ranks", watch: Watch) -> Iterator[Run]:
     """Everything of a run; workers are ended with the block. ConfigError or InputError before anything is written."""
     check_folder(config)
+    if config.compute.attention == "flex_attention" and ranks.device.type == "cpu":
+        raise ConfigError("compute.attention: flex_attention learns on a GPU alone; set it to sdpa or eager")
     data = Data.of(config, config.training, ranks, watch)
     validation = Validation.of(config, ranks, watch)
     watch.note(f"loading {config.model}")

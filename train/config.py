@@ -205,6 +205,13 @@ class LogSettings(Settings):
     profile: tuple[int, int] | None = None
     """First and last step that the profiler records into OUT/profile."""
 
+    @field_validator("profile")
+    @classmethod
+    def _forward(cls, profile: tuple[int, int] | None) -> tuple[int, int] | None:
+        if profile is not None and not 0 < profile[0] <= profile[1]:
+            raise ValueError("give the first and the last step, counted from 1, as in [10, 12]")
+        return profile
+
 
 class TrainConfig(Settings):
     """One stage of training."""
@@ -279,6 +286,8 @@ class TrainConfig(Settings):
     def _has_an_end(self) -> "TrainConfig":
         if self.steps is None and self.data.load.epochs is None:
             raise ValueError("a run needs an end: give steps, or data.load.epochs")
+        if (self.checkpoint.best or "").startswith("validation.") and self.validation is None:
+            raise ValueError(f"checkpoint.best is {self.checkpoint.best}, and there is no validation section")
         return self
 
     @property

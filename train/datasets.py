@@ -1,9 +1,11 @@
 """A plan with all that makes batches of it on one rank."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from curate.shards.plans import Plan
 from train.checkpoint import weights_of
@@ -41,6 +43,8 @@ class Data:
         lengths = measure(plan, renderer, max(1, settings.workers), told(watch), settings.max_faults)
         if ranks.first:
             ranks.barrier()
+        for line in remarks(plan, lengths):
+            watch.note(f"{data.plan}: {line}")
         fixed = config.compute.compile if data.pad_rows is None else data.pad_rows
         collate = Collate(renderer, CollateSettings(pad_to=data.max_tokens if fixed else None, blank=True))
         return cls(plan, settings, collate, lengths)
@@ -48,6 +52,18 @@ class Data:
     def loader(self, ranks: "Ranks", state: Mapping[str, Any] | None = None) -> Loader:
         """This rank's loader, from the beginning or from where a checkpoint stopped."""
         return Loader(self.plan, self.collate, self.settings, self.lengths, ranks.rank, ranks.world, state)
+
+
+def remarks(plan: Plan, lengths: Lengths) -> Iterator[str]:
+    """What a person should know of a plan before it is trained on."""
+    usable = lengths.tokens > 0
+    shortened = int(np.count_nonzero(usable & (lengths.shots < plan.samples.column("shots").to_numpy())))
+    if shortened:
+        yield f"{shortened:,} of {len(lengths):,} samples lose demonstrations to max_tokens or max_images"
+    if not usable.all():
+        yield f"{int(np.count_nonzero(~usable)):,} of {len(lengths):,} samples cannot be used: {dict(lengths.unusable)}"
+    if not lengths.images[usable].any():
+        yield "no sample has a picture"
 
 
 def told(watch: "Watch") -> Progress:

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from curate.errors import ConfigError, InputError
+from curate.errors import ConfigError, InputError, StorageError
 from curate.settings import load
 from curate.storage import Folder, clear_errors, hash_json
 from train.config import TrainConfig
@@ -57,6 +57,8 @@ def check_folder(config: TrainConfig) -> None:
         return
     if CONFIG not in names:
         raise InputError(f"{out} holds no run of the trainer ({names[0]} lies there); give another out")
+    if not any((out / "checkpoints").glob("step-*")):
+        return  # nothing of it is left to go on from
     old, new = shaping(load(TrainConfig, out / CONFIG).plain()), shaping(config.plain())
     changed = list(_changes(old, new))
     if changed:
@@ -83,9 +85,12 @@ def alone_in(out: str) -> Iterator[None]:
     import fcntl
 
     folder = Path(out)
-    with clear_errors(out):
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / LOCK).open("w")
+    try:
+        with clear_errors(out):
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = (folder / LOCK).open("w")
+    except OSError as error:
+        raise StorageError(f"out: cannot make the folder {out} ({error.strerror}); give another one") from None
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

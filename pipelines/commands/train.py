@@ -51,7 +51,8 @@ def train_command(
     if as_json:
         answer(asdict(summary))
     else:
-        say(f"{settings.out}: step {summary.step:,} of {summary.steps:,}; curves: curate report {settings.out}")
+        stopped = "stopped, the same command goes on; " if summary.signal else ""
+        say(f"{settings.out}: {stopped}step {summary.step:,} of {summary.steps:,}; curves: curate report {settings.out}")
     raise typer.Exit(summary.exit_code)
 
 

@@ -58,6 +58,7 @@ WRONG = [
     ({"parts": [{"match": "visoin", "train": "full"}]}, "vision"),
     ({"data": {"render": {"max_tokens": 8}}}, "too_long"),
     ({"compute": {"device": "cuda"}}, "GPU"),
+    ({"compute": {"attention": "flex_attention"}}, "GPU"),
     ({"parallel": {"replicas": 3}}, "replicas"),
     ({"validation": {"plan": "gone"}}, "gone"),
 ]

@@ -1,6 +1,6 @@
 import pytest
 
-from curate.errors import ConfigError, InputError
+from curate.errors import ConfigError, InputError, StorageError
 from curate.settings import build, load
 from train.config import TrainConfig
 from train.folder import alone_in, check_folder, digest_of, write_config
@@ -42,6 +42,9 @@ def test_rules_of_the_user_come_last():
         ({"data": {"plan": "p", "max_tokens": "many"}}, "max_tokens"),
         ({"stage": "pretrain"}, "stage"),
         ({"parts": [{"train": "full"}]}, "match"),
+        ({"optimizer": {"lr": float("inf")}}, "optimizer.lr"),
+        ({"checkpoint": {"best": "validation.loss"}}, "no validation section"),
+        ({"log": {"profile": [5, 2]}}, "log.profile"),
     ],
 )
 def test_a_wrong_setting_is_named(wrong, told):
@@ -55,6 +58,8 @@ def test_a_run_goes_on_only_with_settings_that_shape_the_same_curve(tmp_path):
     check_folder(old)
     write_config(old)
     check_folder(old)
+    check_folder(config(out=out, optimizer={"lr": 1e-3}))  # it left nothing to go on from
+    (tmp_path / "run" / "checkpoints" / "step-00000002").mkdir(parents=True)
     check_folder(config(out=out, log={"every": 3}, data={"plan": "p", "load": {"micro_batch": 4, "workers": 0}}))
     with pytest.raises(ConfigError, match=r"optimizer.lr was 2e-05, is 0.001"):
         check_folder(config(out=out, optimizer={"lr": 1e-3}))
@@ -102,3 +107,8 @@ def test_a_run_has_an_end():
         "epochs": 1,
         "seed": 0,
     }
+
+
+def test_a_folder_that_cannot_be_made_is_told():
+    with pytest.raises(StorageError, match="cannot make the folder"), alone_in("/proc/run"):
+        pass
