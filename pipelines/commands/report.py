@@ -9,7 +9,7 @@ from pipelines.console import Watch, answer, say
 from pipelines.options import AsJson, Config, Overrides
 
 Runs = Annotated[
-    list[str], typer.Argument(metavar="RUN...", help="The run's folder; of training runs several.", show_default=False)
+    list[str], typer.Argument(metavar="RUN", help="The run's folder; of training runs several.", show_default=False)
 ]
 File = Annotated[
     Path | None,
