@@ -153,6 +153,11 @@ class Folder:
         fs, path = self._target
         return bool(fs.exists(f"{path}/{name}" if name else path))
 
+    def refresh(self) -> None:
+        """Forgets listings of an object store, so that what other processes wrote since is seen."""
+        if not self.is_local:
+            self._target[0].invalidate_cache()
+
     def size(self, name: str) -> int:
         """Bytes of a file, -1 when it is not there."""
         fs, path = self._target
