@@ -9,10 +9,11 @@ on where it was. The result does not depend on the workers.
 
 import json
 import os
-import signal
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -22,6 +23,8 @@ import numpy.typing as npt
 from curate.errors import InputError, IntegrityError, MemoryLimitError, QualityError, ShotcraftError
 from curate.shards.plans import MEMBERS, SAMPLES, Plan
 from curate.storage import Folder, canonical_json, hash_json, sha256
+from train.data.beacon import Beacon, Watcher
+from train.data.processes import held_back, leave_signals_to_parent
 from train.data.reading import DAMAGE
 from train.data.records import Measure, too_many
 
@@ -39,12 +42,17 @@ PART = 2048
 PARTS_A_PROCESS = 4
 """Parts that must be there for each process: below, starting it takes longer than it saves."""
 
+AHEAD = 2
+"""Parts for each process that are handed out at a time; the others need not be called back when measuring is stopped."""
+LISTEN_EVERY = 1.0
+"""Seconds after which progress is told again where no part was done."""
+
 
 class Progress(Protocol):
     """Hears how far the work is, in samples."""
 
     def __call__(self, done: int, total: int) -> None:
-        """`done` of `total` samples are measured."""
+        """`done` of `total` samples are measured. May raise, which stops the work."""
 
 
 @dataclass(frozen=True)
@@ -85,16 +93,22 @@ class Lengths:
 
 
 def measure(
-    plan: Plan, renderer: "Renderer", workers: int = 1, progress: Progress | None = None, max_faults: float = 0.01
+    plan: Plan,
+    renderer: "Renderer",
+    workers: int = 1,
+    progress: Progress | None = None,
+    max_faults: float = 0.01,
+    attempt: str = "",
 ) -> Lengths:
     """Measures every sample of a plan, or finds that it was done.
 
     Samples that cannot be used are written to a file beside the lengths and counted by reason. InputError for a
     plan without usable samples; QualityError, and nothing kept, when more than a share `max_faults` is damaged.
+    `attempt` is for those who wait, see `awaited`. What `progress` raises ends the measuring; finished parts are kept.
     """
     if not len(plan.samples):
         raise InputError(f"{plan.folder.uri} is a plan without samples; there is nothing to measure")
-    with _alone(plan.folder):
+    with Beacon(plan.folder, _sign(renderer), attempt) if attempt else nullcontext(), _alone(plan.folder):
         found = Lengths.find(plan, renderer)
         if found is None:
             scratch = plan.folder / f".{_stem(renderer)}-{_samples_digest(plan)[:8]}"
@@ -104,6 +118,34 @@ def measure(
             found = Lengths.find(plan, renderer)
     assert found is not None, "lengths were just written"
     return found
+
+
+def awaited(
+    plan: Plan,
+    renderer: "Renderer",
+    attempt: str,
+    stop: Callable[[], bool] = lambda: False,
+    every: float = 1.0,
+    patience: float = 120.0,
+) -> Lengths | None:
+    """Waits, by files alone, until another process has measured a plan; None when `stop` says to wait no longer.
+
+    Every process must know the same `attempt`, a word that is new for each start; the one that measures gives it to
+    `measure`. ShotcraftError when that one failed, or when there was no sign of it for `patience` seconds, which
+    should be longer than what the folder's disk takes to show what others wrote.
+    """
+    watcher = Watcher(plan.folder, _sign(renderer), attempt, patience)
+    while True:
+        plan.folder.refresh()
+        found = Lengths.find(plan, renderer)
+        if found is not None or stop():
+            return found
+        watcher.look()
+        time.sleep(every)
+
+
+def _sign(renderer: "Renderer") -> str:
+    return f".{_stem(renderer)}.measuring"
 
 
 def _stem(renderer: "Renderer") -> str:
@@ -127,12 +169,13 @@ def _measure_parts(plan: Plan, renderer: "Renderer", scratch: Folder, workers: i
     missing = [numbers for numbers in ranges if _part(numbers) not in there]
     done = total - sum(map(len, missing))
     progress(done, total)
-    for numbers in _worked(Measurer(plan, renderer), scratch, missing, workers):
-        done += len(numbers)
-        progress(done, total)
+    with closing(_worked(Measurer(plan, renderer), scratch, missing, workers)) as parts:  # at once, whatever is raised
+        for numbers in parts:
+            done += len(numbers)
+            progress(done, total)
 
 
-def _worked(measurer: "Measurer", scratch: Folder, missing: Sequence[range], workers: int) -> Iterator[range]:
+def _worked(measurer: "Measurer", scratch: Folder, missing: Sequence[range], workers: int) -> Generator[range]:
     """Measures and writes parts, in processes of their own where there are several of both."""
     processes = min(workers, len(missing) // PARTS_A_PROCESS)
     if processes <= 1:
@@ -140,19 +183,34 @@ def _worked(measurer: "Measurer", scratch: Folder, missing: Sequence[range], wor
             _write_part(scratch, numbers, measurer.part(numbers))
             yield numbers
         return
-    from concurrent.futures import ProcessPoolExecutor, as_completed
+    from concurrent.futures import ProcessPoolExecutor
     from concurrent.futures.process import BrokenProcessPool
-    from multiprocessing import get_context
+    from multiprocessing import get_context, resource_tracker
 
+    resource_tracker.ensure_running()
     pool = ProcessPoolExecutor(processes, get_context("spawn"), _begin, (measurer, scratch))
     try:
-        yield from (future.result() for future in as_completed([pool.submit(_one, numbers) for numbers in missing]))
+        yield from _pooled(pool, missing, AHEAD * processes)
     except BrokenProcessPool:
         raise MemoryLimitError(
             "a measuring process was killed, most often for want of memory; run again with fewer workers, parts are kept"
         ) from None
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _pooled(pool: Executor, missing: Sequence[range], ahead: int) -> Iterator[range]:
+    """Parts as they are done, and an empty one when none was for a while, so that who listens can say stop."""
+    from concurrent.futures import FIRST_COMPLETED, wait
+
+    waiting, pending = deque(missing), set[Future[range]]()
+    while waiting or pending:
+        with held_back():  # submitting starts the processes
+            pending |= {pool.submit(_one, waiting.popleft()) for _ in range(min(len(waiting), ahead - len(pending)))}
+        done, pending = wait(pending, LISTEN_EVERY, FIRST_COMPLETED)
+        yield from (future.result() for future in done)
+        if not done:
+            yield range(0)
 
 
 _work: "list[tuple[Measurer, Folder]]" = []
@@ -163,7 +221,7 @@ def _begin(measurer: "Measurer", scratch: Folder) -> None:
     import torch
 
     torch.set_num_threads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers
+    leave_signals_to_parent()
     _work.append((measurer, scratch))
 
 

@@ -1,20 +1,24 @@
 """Lengths are what rendering gives, measured once, by any number of workers, through any interruption."""
 
 import json
+import multiprocessing
 import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from curate.errors import InputError, IntegrityError, MemoryLimitError, QualityError
+from curate.errors import InputError, IntegrityError, MemoryLimitError, QualityError, ShotcraftError
 from curate.shards.plans import Plan
 from curate.storage import Folder
 from tests.train.tiny_episodes import mixed_plan, tiny_episode, tiny_plan, tiny_record
 from tests.train.tiny_processors import tiny_processor
-from train.data import lengths
-from train.data.lengths import Lengths, measure
+from train.data import beacon, lengths
+from train.data.beacon import Beacon
+from train.data.lengths import Lengths, awaited, measure
 from train.data.measuring import measured
 from train.data.reading import SampleReader
 from train.data.records import Loaded
@@ -95,6 +99,83 @@ def test_an_interruption_costs_one_part(plan: Plan, renderer: Renderer) -> None:
     assert heard[-1] == (24, 24)
     assert (found.tokens > 0).all()
     assert not scratch.exists()
+
+
+class Full(Exception):
+    """What a caller may stop measuring with."""
+
+
+def test_progress_stops_the_processes_too_and_finished_parts_stay(
+    tmp_path: Path, renderer: Renderer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lengths, "PARTS_A_PROCESS", 1)
+    monkeypatch.setattr(lengths, "LISTEN_EVERY", 0.05)
+    plan, told = mixed_plan(Folder.of(tmp_path), samples=60), []
+
+    def stop(done: int, total: int) -> None:
+        told.append(done)
+        if done:
+            raise Full
+
+    with pytest.raises(Full) as caught:  # which holds on to the frames
+        measure(plan, renderer, workers=2, progress=stop)
+    assert told.count(0) > 2  # also while the processes start
+    assert multiprocessing.active_children() == []
+    [scratch] = [place for place in plan.folder.local().iterdir() if place.is_dir()]
+    kept = len(list(scratch.glob("part-*")))
+    assert 1 <= kept <= 1 + 2 * lengths.AHEAD < 12
+    heard: list[int] = []
+    measure(plan, renderer, progress=lambda done, _: heard.append(done))
+    assert heard[0] == 5 * kept
+    assert caught.type is Full
+
+
+class Slow(Renderer):
+    def render(self, record: Any) -> Any:
+        time.sleep(0.02)
+        return super().render(record)
+
+
+@pytest.mark.parametrize("place", ["disk", "memory://bucket/awaited"])
+def test_who_waits_has_what_another_measured(tmp_path: Path, renderer: Renderer, place: str) -> None:
+    plan = mixed_plan(Folder.of(tmp_path if place == "disk" else place))
+    slow = Slow(renderer.processor, renderer.settings)
+    with ThreadPoolExecutor() as threads:
+        waiting = threads.submit(awaited, plan, renderer, "a1", every=0.01)
+        measured = measure(plan, slow, attempt="a1")
+        found = waiting.result(10)
+    assert found is not None
+    assert found.digest == measured.digest
+    assert not [name for name in plan.folder.names() if "measuring" in name]
+    assert awaited(plan, renderer, "a2", lambda: True) is not None  # at once, also where nobody measures
+
+
+def test_who_waits_hears_that_measuring_failed_and_not_that_it_did_before(plan: Plan, renderer: Renderer) -> None:
+    def full(done: int, total: int) -> None:
+        raise Full("no space left\non the disk")
+
+    with pytest.raises(Full):
+        measure(plan, renderer, progress=full, attempt="a1")
+    with pytest.raises(ShotcraftError, match="another rank stopped: no space left on the disk"):
+        awaited(plan, renderer, "a1")
+    assert awaited(plan, renderer, "a2", stop=iter([False, False, True]).__next__, every=0.01) is None
+    measure(plan, renderer, attempt="a2")
+    assert not [name for name in plan.folder.names() if "measuring" in name]
+
+
+def test_who_waits_is_patient_while_there_are_signs_of_life_and_no_longer(
+    plan: Plan, renderer: Renderer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(beacon, "BEAT", 0.02)
+    began = time.monotonic()
+    with (
+        ThreadPoolExecutor() as threads,
+        Beacon(plan.folder, f".lengths-{renderer.digest[:16]}.measuring", "a1"),
+    ):
+        waiting = threads.submit(awaited, plan, renderer, "a1", lambda: time.monotonic() > began + 1, 0.01, 0.3)
+        assert waiting.result(10) is None  # not given up before it was to stop
+    with pytest.raises(ShotcraftError, match="no sign"):
+        awaited(plan, renderer, "a1", every=0.01, patience=0.1)
 
 
 def test_another_plan_in_the_same_place_is_measured_anew(tmp_path: Path, renderer: Renderer) -> None:
