@@ -30,7 +30,9 @@ class DryRun:
     model: str
     parts: dict[str, dict[str, int]]  # part -> {"parameters", "trained"}; adapters count where they are
     world: int
-    memory: dict[str, float]  # bytes of one rank: weights, gradients, optimizer, gathered, activations, program, all
+    memory: dict[
+        str, float
+    ]  # bytes of one rank: weights, gradients, optimizer, gathered, checkpoint_copy, program, activations, all
     loading: float  # bytes of one rank on the host while weights are read
     epoch: "Epoch"
     steps: int
@@ -54,7 +56,8 @@ class DryRun:
         rows = [("parameters", _count(total)), ("  of which learn", f"{_count(learning)} ({self.trained:.2%})")]
         rows += [(f"  {name}", _of_part(part)) for name, part in self.parts.items() if part["parameters"]]
         rows.append((f"memory of one rank of {self.world}, estimated", _bytes(self.memory["all"])))
-        rows += [(f"  {name}", _bytes(size)) for name, size in self.memory.items() if name != "all" and size]
+        memory = {name.replace("_", " "): size for name, size in self.memory.items() if name != "all" and size}
+        rows += [(f"  {name}", _bytes(size)) for name, size in memory.items()]
         rows += [("  on the host while loading", _bytes(self.loading)), ("steps", f"{about}{self.steps:,}")]
         rows += [
             ("  of one epoch", f"{about}{self.steps_by_epoch:,}"),

@@ -65,6 +65,7 @@ def memory(
         "gradients": sum(4.0 * p.numel() for p in model.parameters() if p.requires_grad) / layout.shards,
         "optimizer": sum(8.0 * p.numel() for p in model.parameters() if p.requires_grad) / layout.shards,
         "gathered": _gathered(model, parts, config) if layout.sharded else 0.0,
+        "checkpoint_copy": _checkpoint_copy(model, config, layout),
         "program": _program(model, config),
         "activations": activations(model, parts, config, batch, layout.sharded),
     }
@@ -87,12 +88,24 @@ def _gathered(model: "PreTrainedModel", parts: "Parts", config: "TrainConfig") -
     return float(size * (2 * max(blocks) + rest))
 
 
+def _checkpoint_copy(model: nn.Module, config: "TrainConfig", layout: Layout) -> float:
+    """Trained weights and AdamW's averages again, which a thread writes while training goes on. They lie in the host's memory,
+    which is the rank's own on a CPU alone."""
+    if _on_gpu(config) or not config.checkpoint.background:
+        return 0.0
+    return sum(12.0 * p.numel() for p in model.parameters() if p.requires_grad) / layout.shards
+
+
+def _on_gpu(config: "TrainConfig") -> bool:
+    return config.compute.device == "cuda" or (config.compute.device == "auto" and torch.cuda.is_available())
+
+
 def _program(model: nn.Module, config: "TrainConfig") -> float:
     """Interpreter and libraries. On a CPU what this process, which has imported most of them, holds now, what a first step
     adds (see FIRST_STEP), and the pages of the weights' file, which stay mapped."""
     from train.metrics.meter import memory as held
 
-    if config.compute.device == "cuda" or (config.compute.device == "auto" and torch.cuda.is_available()):
+    if _on_gpu(config):
         return CONTEXT
     mapped = 4 * sum(parameter.numel() for parameter in model.parameters())
     return float(held(torch.device("cpu"))["now"] * 1e9 + FIRST_STEP + mapped)

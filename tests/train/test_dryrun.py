@@ -87,6 +87,21 @@ def test_ranks_share_weights_gradients_and_optimiser(model: Path, episodes_plan:
         run(model, episodes_plan, tmp_path / "out", 4, parallel={"replicas": 3})
 
 
+def test_a_checkpoint_written_while_training_goes_on_is_a_copy_in_the_memory_of_the_host(
+    model: Path, episodes_plan: Plan, tmp_path: Path
+) -> None:
+    def told(world: int, device: str, background: bool) -> DryRun:
+        more = {"data": {"load": {"batch": 8}}, "compute": {"device": device}, "checkpoint": {"background": background}}
+        return run(model, episodes_plan, tmp_path / "out", world, **more)
+
+    one, two, none = told(1, "cpu", True), told(2, "cpu", True), told(1, "cpu", False)
+    learning = sum(part["trained"] for part in one.parts.values())
+    assert one.memory["checkpoint_copy"] == 2 * two.memory["checkpoint_copy"] == 12 * learning
+    assert "  checkpoint copy" in dict(one.table())
+    assert "  checkpoint copy" not in dict(none.table())
+    assert told(1, "cuda", True).memory["checkpoint_copy"] == none.memory["checkpoint_copy"] == 0
+
+
 def test_recomputing_and_shorter_rows_keep_less(model: Path, episodes_plan: Plan, tmp_path: Path) -> None:
     kept: dict[Any, float] = {}
     for recompute in ("none", "selective", "full"):
