@@ -93,7 +93,7 @@ def _checkpoint_copy(model: nn.Module, config: "TrainConfig", layout: Layout) ->
     which is the rank's own on a CPU alone."""
     if _on_gpu(config) or not config.checkpoint.background:
         return 0.0
-    return sum(12.0 * p.numel() for p in model.parameters() if p.requires_grad) / layout.shards
+    return 12.0 / layout.shards * float(sum(p.numel() for p in model.parameters() if p.requires_grad))
 
 
 def _on_gpu(config: "TrainConfig") -> bool:
