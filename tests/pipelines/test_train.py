@@ -20,6 +20,7 @@ from pipelines.cli import app
 from tests.train.tiny_episodes import mixed_plan
 from tests.train.tiny_processors import tiny_processor
 from tests.train.tiny_runs import curve_of, laid_over, save_tiny_model, tiny_config
+from train.__main__ import main as program
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +86,25 @@ def test_a_wrong_setting_fails_in_less_than_five_seconds(tmp_path, model, episod
     assert len(told.splitlines()) == 1
     assert "stage" in told
     assert time.monotonic() - began < 5
+
+
+def test_the_program_of_ranks_has_the_dry_run_and_the_json_of_the_command(tmp_path, model, episodes_plan, capfd, monkeypatch):
+    config = written(tmp_path, model, episodes_plan)
+    arguments = [str(config), "--set", "steps=2"]
+    assert program([*arguments, "--dry-run"]) == 0
+    lines = dict(re.split(r"\s{2,}", line.strip(), maxsplit=1) for line in capfd.readouterr().out.splitlines())
+    assert lines["steps"] == "2"
+    assert {"parameters", "vision", "checkpoint copy", "counted by"} <= set(lines)
+    assert program([*arguments, "--dry-run", "--json"]) == 0
+    assert json.loads(capfd.readouterr().out)["steps"] == 2
+    monkeypatch.setenv("RANK", "1")
+    assert program([*arguments, "--dry-run"]) == 0
+    assert capfd.readouterr().out == ""
+    monkeypatch.delenv("RANK")
+    assert not (tmp_path / "run").exists()
+    assert program([*arguments, "--json"]) == 0
+    summary = json.loads(capfd.readouterr().out)
+    assert (summary["step"], summary["figures"]["loss"]) == (2, curve_of(tmp_path / "run")[2])
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
