@@ -7,8 +7,7 @@ With adapters apart, OUT holds a peft adapter and OUT/base/ the model that it be
 
 import json
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -23,6 +22,7 @@ from train.checkpoint.weights import Layer, Start, Which, is_run, weights_of
 from train.config import ComputeSettings, TrainConfig
 from train.folder import CONFIG
 from train.metrics.logbook import METRICS, read_rows
+from train.model.places import quietly
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -105,25 +105,11 @@ def _write_model(folder: Path, model: "PreTrainedModel", base: str) -> None:
 
     folder.mkdir(parents=True)
     try:
-        with _no_bars():
+        with quietly():
             model.save_pretrained(str(folder))
     except SafetensorError as error:
         raise StorageError(f"cannot write the weights: {error}") from None
     load_processor(base).save_pretrained(str(folder))
-
-
-@contextmanager
-def _no_bars() -> Iterator[None]:
-    """Without transformers' progress bars, whose lines stay in logs."""
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
 
 
 def _card(title: str, start: Start, model: "PreTrainedModel", lora: Lora, dtype: Dtype) -> str:
