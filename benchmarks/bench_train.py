@@ -160,7 +160,7 @@ class Bare:
 def compare_steps(arguments: argparse.Namespace, plan: Path, folder: Path, ranks: Ranks) -> None:
     config = config_of(arguments, plan, folder / "step", batch=arguments.rows, micro_batch=arguments.micro)
     dice = random.Random(arguments.seed)
-    with opened(config, ranks, Silent()) as run:
+    with opened(config, ranks, Silent(), Asked()) as run:
         bare, rivals = Bare(arguments.model, config), {"bare, needed logits": True, "bare, all logits": False}
         timed = {name: Timed() for name in ("ours", *rivals)}
         steps = [batches for batches, _ in zip(run.loader, range(arguments.steps), strict=False)]
@@ -219,7 +219,7 @@ class Ours:
 def compare_plans(arguments: argparse.Namespace, plan: Path, folder: Path, ranks: Ranks) -> None:
     rows, micro, samples = arguments.rows, arguments.micro, Plan.open(str(plan))
     packed = config_of(arguments, plan, folder / "packed", batch=rows, micro_batch=micro)
-    with opened(packed, ranks, Silent()) as first:
+    with opened(packed, ranks, Silent(), Asked()) as first:
         each = episodes_a_row(first)
         batch = max(1, round(rows * each))  # as many episodes a step as the packed rows hold
         contenders: dict[str, Any] = {"ours, packed": Ours(first)}

@@ -22,6 +22,7 @@ from train.model.parts import parts_of
 from train.model.tuning import groups, prepare
 from train.optimizer import Schedule, adamw
 from train.parallel.sharding import distribute
+from train.signals import Asked
 from train.validation import Validation
 
 if TYPE_CHECKING:
@@ -75,13 +76,14 @@ class Run:
 
 
 @contextmanager
-def opened(config: TrainConfig, ranks: "Ranks", watch: Watch) -> Iterator[Run]:
-    """Everything of a run; workers are ended with the block. ConfigError or InputError before anything is written."""
+def opened(config: TrainConfig, ranks: "Ranks", watch: Watch, asked: Asked) -> Iterator[Run]:
+    """Everything of a run; workers are ended with the block. ConfigError or InputError before anything is written,
+    Stopped when `asked` to while the plan is measured."""
     check_folder(config)
     if config.compute.attention == "flex_attention" and ranks.device.type == "cpu":
         raise ConfigError("compute.attention: flex_attention learns on a GPU alone; set it to sdpa or eager")
-    data = Data.of(config, config.training, ranks, watch)
-    validation = Validation.of(config, ranks, watch)
+    data = Data.of(config, config.training, ranks, watch, asked)
+    validation = Validation.of(config, ranks, watch, asked)
     watch.note(f"loading {config.model}")
     model = load_model(config.model, config.compute, config.remote_code)
     parts = parts_of(model)

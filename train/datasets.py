@@ -1,5 +1,6 @@
 """A plan with all that makes batches of it on one rank."""
 
+import os
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,9 +12,10 @@ from curate.shards.plans import Plan
 from train.checkpoint import weights_of
 from train.config import DataSettings, TrainConfig
 from train.data.collate import Collate, CollateSettings
-from train.data.lengths import Lengths, Progress, measure
+from train.data.lengths import Lengths, Progress, awaited, measure
 from train.data.loader import Loader, LoaderSettings
 from train.data.rendering import Renderer
+from train.signals import Asked, Stopped
 
 if TYPE_CHECKING:
     from train.metrics import Watch
@@ -33,16 +35,10 @@ class Data:
     lengths: Lengths
 
     @classmethod
-    def of(cls, config: TrainConfig, data: DataSettings, ranks: "Ranks", watch: "Watch") -> "Data":
-        """The plan opened, its samples measured (once: rank 0 does it, the others find it done)."""
-        plan = Plan.open(data.plan)
-        renderer = Renderer.load(weights_of(config.model).base, data.render)
-        settings = data.load
-        if not ranks.first:
-            ranks.barrier()
-        lengths = measure(plan, renderer, max(1, settings.workers), told(watch), settings.max_faults)
-        if ranks.first:
-            ranks.barrier()
+    def of(cls, config: TrainConfig, data: DataSettings, ranks: "Ranks", watch: "Watch", asked: Asked) -> "Data":
+        """The plan opened, its samples measured. Stopped when asked to before that is done."""
+        plan, renderer = Plan.open(data.plan), Renderer.load(weights_of(config.model).base, data.render)
+        settings, lengths = data.load, measured(plan, renderer, data.load, ranks, watch, asked)
         for line in remarks(plan, lengths):
             watch.note(f"{data.plan}: {line}")
         fixed = config.compute.compile if data.pad_rows is None else data.pad_rows
@@ -66,12 +62,28 @@ def remarks(plan: Plan, lengths: Lengths) -> Iterator[str]:
         yield "no sample has a picture"
 
 
-def told(watch: "Watch") -> Progress:
-    """Measuring's progress as a note now and then."""
+def measured(
+    plan: Plan, renderer: Renderer, settings: LoaderSettings, ranks: "Ranks", watch: "Watch", asked: Asked
+) -> Lengths:
+    """The lengths of a plan: rank 0 measures; the others wait by files, which may take longer than ranks are silent."""
+    attempt = str(ranks.gather(os.urandom(4).hex())[0])
+    if ranks.first:
+        workers = max(1, settings.workers)
+        return measure(plan, renderer, workers, told(watch, asked), settings.max_faults, attempt if ranks.world > 1 else "")
+    lengths = awaited(plan, renderer, attempt, stop=lambda: bool(asked.signal))
+    if lengths is None:
+        raise Stopped
+    return lengths
+
+
+def told(watch: "Watch", asked: Asked) -> Progress:
+    """Measuring's progress as a note now and then; it stops when it is asked to."""
     spoke = time.monotonic()
 
     def progress(done: int, total: int) -> None:
         nonlocal spoke
+        if asked.signal:
+            raise Stopped
         if time.monotonic() - spoke > SECONDS_BETWEEN_NOTES:
             spoke = time.monotonic()
             watch.note(f"measuring samples: {done:,} of {total:,}")

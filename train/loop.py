@@ -31,7 +31,7 @@ from train.memory_errors import explained
 from train.metrics import Logbook, Meter, Row, Silent, Watch, peak_flops, profiled
 from train.parallel.ranks import started
 from train.parallel.sharding import autocast, clip
-from train.signals import Asked, Decision, asked_to_stop
+from train.signals import Asked, Decision, Stopped, asked_to_stop
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
@@ -63,8 +63,11 @@ def train(config: TrainConfig, watch: Watch | None = None) -> Summary:
     watch = watch or Silent()
     with started(config.parallel, config.compute) as ranks, asked_to_stop() as asked:
         told = watch if ranks.first else Silent()
-        with opened(config, ranks, told) as run:
-            return Loop(run, asked).go()
+        try:
+            with opened(config, ranks, told, asked) as run:
+                return Loop(run, asked).go()
+        except Stopped:
+            return Summary(0, 0, asked.signal, 0, 0, {}, 0.0)
 
 
 class Loop:

@@ -24,6 +24,10 @@ class Asked:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+class Stopped(Exception):
+    """Asked to stop before there was anything to save."""
+
+
 @contextmanager
 def asked_to_stop() -> Iterator[Asked]:
     """Listens while the block runs; outside the main thread, where Python hears no signals, it never hears one."""

@@ -11,6 +11,7 @@ from train.data.steps import Cursor, Rows, steps
 from train.datasets import Data
 from train.loss import Targets, token_losses
 from train.parallel.sharding import autocast
+from train.signals import Asked
 
 if TYPE_CHECKING:
     from train.metrics import Watch
@@ -26,11 +27,11 @@ class Validation:
             self._steps = _steps_with(loader.rows, data.settings.batch, samples)
 
     @classmethod
-    def of(cls, config: TrainConfig, ranks: "Ranks", watch: "Watch") -> "Validation | None":
+    def of(cls, config: TrainConfig, ranks: "Ranks", watch: "Watch", asked: Asked) -> "Validation | None":
         """The config's validation, its plan opened and measured; None where it wants none."""
         if config.validation is None or config.held_out is None:
             return None
-        return cls(config, Data.of(config, config.held_out, ranks, watch), ranks, config.validation.samples)
+        return cls(config, Data.of(config, config.held_out, ranks, watch, asked), ranks, config.validation.samples)
 
     def measure(self, model: torch.nn.Module) -> Totals:
         """The mean loss over the samples, and its parts; every rank must ask."""

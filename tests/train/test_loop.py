@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 
 import pytest
 import torch
@@ -14,13 +15,16 @@ import yaml
 
 import train.loop
 from curate.errors import ConfigError, QualityError
+from curate.storage import Folder
+from tests.train.tiny_episodes import mixed_plan
 from tests.train.tiny_runs import Crash, CrashAt, curve_of, rows_of, save_tiny_model, tiny_config
 from train.loop import Loop
 from train.loop import train as trained
 from train.metrics import Silent
+from train.signals import Asked
 
-ALL_AT_ONCE = {"load": {"batch": 1000, "epochs": 3}}
-"""Every step holds the whole plan, so that rows of any make hold the same samples."""
+ALL_AT_ONCE = {"load": {"batch": 1000, "epochs": 1}}
+"""The one step holds the whole plan, so that rows of any make hold the same samples; a validation sees what it learned."""
 
 
 @pytest.fixture(scope="session")
@@ -62,11 +66,12 @@ def test_losses_are_the_same_in_one_batch_accumulated_packed_and_unpacked(tmp_pa
         "by six": {"packing": False, "micro_batch": 6},
     }
     for kind, load in loads.items():
-        data = {"load": {**ALL_AT_ONCE["load"], **load}}
-        trained(tiny_config(place, episodes_plan, tmp_path / kind, data=data))
-    curves = {kind: curve_of(tmp_path / kind) for kind in loads}
+        data, held_out = {"load": {**ALL_AT_ONCE["load"], **load}}, {"plan": episodes_plan.folder.uri, "samples": 24}
+        trained(tiny_config(place, episodes_plan, tmp_path / kind, data=data, validation=held_out))
     for kind in loads:
-        close(curves[kind], curves["packed"])
+        close(curve_of(tmp_path / kind), curve_of(tmp_path / "packed"))
+        close(curve_of(tmp_path / kind, "validation"), curve_of(tmp_path / "packed", "validation"))
+    assert curve_of(tmp_path / "packed", "validation")[1] < curve_of(tmp_path / "packed")[1]
     parts = [rows_of(tmp_path / kind)[-1]["losses"]["shots"] for kind in loads]
     for part in parts[1:]:
         assert {at: one["tokens"] for at, one in part.items()} == {at: one["tokens"] for at, one in parts[0].items()}
@@ -204,3 +209,17 @@ def test_tokens_that_were_learned_from_are_counted_up_to_the_last_step(tmp_path,
     config = tiny_config(model, episodes_plan, tmp_path / "run", log={"every": 4})
     assert trained(config, SignalAt(6, signal.SIGTERM)).tokens == sum(told[:6])
     assert trained(config).tokens == sum(told)
+
+
+def test_a_signal_while_samples_are_measured_ends_the_run_before_it_begins(tmp_path, model, monkeypatch):
+    @contextmanager
+    def at_once():
+        asked = Asked()
+        asked(signal.SIGTERM, None)
+        yield asked
+
+    monkeypatch.setattr(train.loop, "asked_to_stop", at_once)
+    unmeasured = mixed_plan(Folder.of(tmp_path), samples=3)
+    summary = trained(tiny_config(model, unmeasured, tmp_path / "run"))
+    assert (summary.step, summary.signal, summary.exit_code) == (0, signal.SIGTERM, 0)
+    assert not (tmp_path / "run").exists()
