@@ -225,7 +225,7 @@ def compare_plans(arguments: argparse.Namespace, plan: Path, folder: Path, ranks
         contenders: dict[str, Any] = {"ours, packed": Ours(first)}
         for size in sorted({1, micro, max(micro, round(micro * each))}):
             config = config_of(arguments, plan, folder / "unpacked", batch=batch, micro_batch=size, packing=False)
-            data = Data.of(config, config.data, ranks, Silent())
+            data = Data.of(config, config.training, ranks, Silent(), Asked())
             contenders[f"ours, unpacked by {size}"] = Ours(replace(first, config=config, data=data))
         if not arguments.no_trainer:
             contenders["transformers.Trainer"] = Rival(arguments.model, samples, packed, micro, -(-batch // micro), folder)
