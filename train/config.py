@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from curate.errors import ConfigError
 from curate.settings import Settings
 from train.data.loader import LoaderSettings
 from train.data.rendering.settings import RenderSettings
@@ -171,6 +172,11 @@ class ParallelSettings(Settings):
 
     timeout: float = Field(default=600, gt=0)
     """Seconds after which a rank that waits for the others gives up."""
+
+    def check(self, world: int) -> None:
+        """ConfigError when so many ranks do not divide into the replicas."""
+        if world % self.replicas:
+            raise ConfigError(f"parallel.replicas {self.replicas} does not divide the {world} rank{'s' * (world > 1)}")
 
 
 class CheckpointSettings(Settings):

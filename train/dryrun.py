@@ -10,7 +10,6 @@ from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from curate.errors import ConfigError
 from curate.shards.plans import Plan
 from train.config import TrainConfig
 from train.folder import check_folder
@@ -76,16 +75,11 @@ def dry_run(config: TrainConfig, world: int | None = None) -> DryRun:
     `world` ranks; null: as many as torchrun started.
     """
     world = world or int(os.environ.get("WORLD_SIZE", "1"))
-    _check_ranks(config, world)
+    config.parallel.check(world)
     check_folder(config)
     plans = [Plan.open(place) for place in (config.data.plan, *([config.validation.plan] if config.validation else []))]
     _check_place(config.model)
     return _built(config, plans[0], world)
-
-
-def _check_ranks(config: TrainConfig, world: int) -> None:
-    if world % config.parallel.replicas:
-        raise ConfigError(f"parallel.replicas: {config.parallel.replicas} groups of ranks do not divide {world} ranks")
 
 
 def _check_place(model: str) -> None:
@@ -101,7 +95,7 @@ def _built(config: TrainConfig, plan: Plan, world: int) -> DryRun:
     from train.data.rendering import Renderer
     from train.epoch import count_epoch
     from train.model.loading import empty_model, use_attention
-    from train.model.parts import parts_of
+    from train.model.parts import counts, parts_of
     from train.model.tuning import prepare
 
     model = empty_model(config.model, config.remote_code)
@@ -109,7 +103,7 @@ def _built(config: TrainConfig, plan: Plan, world: int) -> DryRun:
     parts = parts_of(model)
     loading = 4.0 * sum(parameter.numel() for parameter in model.parameters())
     model = prepare(model, parts, config)
-    counted = sizes(model, parts)
+    counted = counts(model, parts)
     renderer = Renderer.load(weights_of(config.model).base, config.data.render)
     settings = config.training.load
     epoch = count_epoch(plan, renderer, settings)
@@ -125,18 +119,6 @@ def _built(config: TrainConfig, plan: Plan, world: int) -> DryRun:
         steps_by_epoch=ceil(epoch.rows / settings.batch),
         micro_batches=ceil(ceil(settings.batch / world) / settings.micro_batch),
     )
-
-
-def sizes(model: "PreTrainedModel", parts: "Parts") -> dict[str, dict[str, int]]:
-    """Parameters of each part, and how many of them learn. Tied weights count once."""
-    from train.model.parts import NAMES
-
-    counted = {name: {"parameters": 0, "trained": 0} for name in NAMES}
-    for name, parameter in model.named_parameters():
-        part = counted[parts.part_of(name)]
-        part["parameters"] += parameter.numel()
-        part["trained"] += parameter.numel() * parameter.requires_grad
-    return counted
 
 
 def _memory(

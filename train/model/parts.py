@@ -121,10 +121,16 @@ def _blocks(model: "PreTrainedModel") -> Iterator[str]:
             yield from (key for key, _ in members)
 
 
-def sizes(model: "PreTrainedModel") -> dict[str, int]:
-    """Numbers to learn in each part, in the order of NAMES; tied weights count once, as embeddings."""
-    parts = parts_of(model)
-    counted = dict.fromkeys(NAMES, 0)
+def counts(model: "PreTrainedModel", parts: Parts) -> dict[str, dict[str, int]]:
+    """Parameters of each part, and how many of them learn, in the order of NAMES. Tied weights count once, as embeddings."""
+    counted = {name: {"parameters": 0, "trained": 0} for name in NAMES}
     for name, parameter in model.named_parameters():
-        counted[parts.part_of(name)] += parameter.numel()
+        part = counted[parts.part_of(name)]
+        part["parameters"] += parameter.numel()
+        part["trained"] += parameter.numel() * parameter.requires_grad
     return counted
+
+
+def sizes(model: "PreTrainedModel") -> dict[str, int]:
+    """Parameters of each part."""
+    return {name: part["parameters"] for name, part in counts(model, parts_of(model)).items()}

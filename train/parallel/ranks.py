@@ -98,8 +98,7 @@ def started(parallel: ParallelSettings, compute: ComputeSettings) -> Iterator[Ra
     """
     rank, world, local = (int(os.environ.get(name, default)) for name, default in _TORCHRUN)
     device = _device(compute.device, local)
-    if world % parallel.replicas:
-        raise ConfigError(f"parallel.replicas {parallel.replicas} does not divide the {world} rank{'s' * (world > 1)}")
+    parallel.check(world)
     with _numerics(compute, device), _group(rank, world, device, parallel.timeout):
         yield Ranks(rank, world, local, device, _mesh(world, device, parallel))
 

@@ -5,14 +5,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from curate.errors import InputError
+from train.model.places import gist, silence
 
 if TYPE_CHECKING:
     from transformers import ProcessorMixin
 
 MARKS = ("processor_config.json", "preprocessor_config.json", "tokenizer_config.json", "tokenizer.json")
-
-PATIENCE = 10.0
-"""Seconds for the hub to answer. Loading would try each of a dozen files six times, minutes in all."""
 
 
 def load_processor(place: str | os.PathLike[str]) -> "ProcessorMixin":
@@ -25,20 +23,9 @@ def load_processor(place: str | os.PathLike[str]) -> "ProcessorMixin":
         return _checked(name, _loaded(name, "from its folder", offline=True))
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise InputError(f"{name} does not exist; give a model's folder or its name on the hub")
-    silence = _silence(name)
-    where = f"from the hub ({silence}); give a model's folder" if silence else "from the hub"
-    return _checked(name, _loaded(name, where, offline=bool(silence)))
-
-
-def _silence(name: str) -> str:
-    """Why the hub gives no model of that name just now; "" when it does."""
-    from huggingface_hub import HfApi
-
-    try:
-        HfApi().model_info(name, timeout=PATIENCE)
-    except Exception as error:  # of the hub, the network, or a name that is none
-        return " ".join(str(error).split())[:200] or type(error).__name__
-    return ""
+    silent = silence(name)
+    where = f"from the hub ({silent}); give a model's folder" if silent else "from the hub"
+    return _checked(name, _loaded(name, where, offline=bool(silent)))
 
 
 def _loaded(name: str, where: str, offline: bool) -> "ProcessorMixin":
@@ -49,7 +36,7 @@ def _loaded(name: str, where: str, offline: bool) -> "ProcessorMixin":
     try:
         processor: ProcessorMixin = AutoProcessor.from_pretrained(name, trust_remote_code=False, local_files_only=offline)
     except Exception as error:  # the hub, its cache, and parsers of foreign files raise anything
-        detail = "" if offline and "hub" in where else f": {' '.join(str(error).split())[:300]}"
+        detail = "" if offline and "hub" in where else f": {gist(error)}"
         raise InputError(f"cannot load the processor of {name} {where}{detail}") from None
     return processor
 
