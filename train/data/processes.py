@@ -25,7 +25,7 @@ LOOK_EVERY = 1.0
 
 @contextmanager
 def held_back() -> Iterator[None]:
-    """Signals to stop come when the block has ended; processes that it starts begin with them held back.
+    """Processes that the block starts begin with signals to stop held back, as this thread has them meanwhile.
 
     Before spawning, call `multiprocessing.resource_tracker.ensure_running()`: to start it lets them through.
     """
