@@ -22,15 +22,6 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
 MODEL, OPTIMIZER = "model/", "optim/"
-WRAPPERS = ("_checkpoint_wrapped_module.", "_orig_mod.")
-"""What activation checkpointing and torch.compile put into names."""
-
-
-def plain(name: str) -> str:
-    """A name as it is in the unwrapped model."""
-    for wrapper in WRAPPERS:
-        name = name.replace(wrapper, "")
-    return name
 
 
 def put_away(model: "nn.Module") -> None:
@@ -41,23 +32,23 @@ def put_away(model: "nn.Module") -> None:
 
 
 def parameters_of(model: "nn.Module") -> dict[str, Tensor]:
-    """Parameters by plain name; tied ones once, under their first name."""
-    return {plain(name): parameter for name, parameter in model.named_parameters()}
+    """Parameters by name; tied ones once, under their first name."""
+    return dict(model.named_parameters())
 
 
 def kept_tensors(model: "nn.Module") -> dict[str, Tensor]:
-    """Trained parameters and lasting buffers, by plain name."""
+    """Trained parameters and lasting buffers, by name."""
     trained = {name: parameter for name, parameter in parameters_of(model).items() if parameter.requires_grad}
     return trained | buffers_of(model)
 
 
 def buffers_of(model: "nn.Module") -> dict[str, Tensor]:
-    """Lasting buffers by plain name."""
+    """Lasting buffers by name."""
     lasting = {}
     for path, module in model.named_modules():
         for name, buffer in module.named_buffers(recurse=False):
             if name not in module._non_persistent_buffers_set:
-                lasting[plain(f"{path}.{name}" if path else name)] = buffer
+                lasting[f"{path}.{name}" if path else name] = buffer
     return lasting
 
 
@@ -111,11 +102,11 @@ def box_of(tensor: Tensor) -> Box:
 
 
 def adapters_of(model: "nn.Module") -> dict[str, Adapter]:
-    """LoRA layers by plain module name, as peft injects them."""
+    """LoRA layers by module name, as peft injects them."""
     found = {}
     for path, module in model.named_modules():
         if hasattr(module, "lora_A") and "default" in getattr(module, "scaling", {}):
-            found[plain(path)] = Adapter(rank=int(module.r["default"]), scaling=float(module.scaling["default"]))
+            found[path] = Adapter(rank=int(module.r["default"]), scaling=float(module.scaling["default"]))
     return found
 
 

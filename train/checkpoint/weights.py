@@ -25,8 +25,9 @@ from train.checkpoint.layout import (
     whole_steps,
 )
 from train.checkpoint.restoring import Reader, check_digests
-from train.checkpoint.state import MODEL, buffers_of, checksum, differing, parameters_of, plain
+from train.checkpoint.state import MODEL, buffers_of, checksum, differing, parameters_of
 from train.folder import CONFIG
+from train.model.rules import original
 
 if TYPE_CHECKING:
     from torch import nn
@@ -57,7 +58,7 @@ class Layer:
         with Reader(self.checkpoint, self.manifest) as reader, torch.no_grad():
             for name in reader.names(MODEL):
                 if not _LORA.fullmatch(name):
-                    self._target(named, unadapted(name), reader.shapes[MODEL + name]).copy_(reader.whole(MODEL + name))
+                    self._target(named, original(name), reader.shapes[MODEL + name]).copy_(reader.whole(MODEL + name))
             if adapters:
                 add_updates(named, self._updates(reader), str(self.checkpoint))
 
@@ -79,7 +80,7 @@ class Layer:
 
     def _check_frozen(self, named: dict[str, Tensor]) -> None:
         """The weights that the run left alone must be those it was trained over, in the type it used them in."""
-        saved = {unadapted(name): found for name, found in self.manifest.frozen.items()}
+        saved = {original(name): found for name, found in self.manifest.frozen.items()}
         present = {name: _seen_as(named[name], dtype) for name, (dtype, _) in saved.items() if name in named}
         other = differing(saved, present)
         if other:
@@ -91,11 +92,6 @@ class Layer:
 
 def _seen_as(tensor: Tensor, dtype: str) -> tuple[str, str]:
     return dtype, f"{checksum(tensor.to(getattr(torch, dtype)), 0):016x}"
-
-
-def unadapted(name: str) -> str:
-    """A parameter's name in the model without adapters."""
-    return plain(name).replace(".base_layer.", ".")
 
 
 @dataclass(frozen=True)

@@ -13,17 +13,12 @@ if TYPE_CHECKING:
 
     from train.config import LoraSettings, PartRule
 
-WRAPPERS = ("_checkpoint_wrapped_module.", "_orig_mod.")
-"""What activation checkpointing and torch.compile put into names."""
-
 WIDE = {"language": frozenset({"language", "embeddings", "head"})}
 """Whoever says language means the whole language model; a later rule on embeddings or head narrows it."""
 
 
 def original(name: str) -> str:
-    """A parameter's name before adapters and wrappers; an adapter's is that of the weight that it changes."""
-    for wrapper in WRAPPERS:
-        name = name.replace(wrapper, "")
+    """A parameter's name before adapters came in; an adapter's is that of the weight that it changes."""
     module, lora, _ = name.partition(".lora_")
     return f"{module}.weight" if lora else name.replace(".base_layer.", ".")
 
