@@ -68,7 +68,7 @@ def test_a_page_is_written(places: tuple[str, str], monkeypatch: pytest.MonkeyPa
         (("--mode", "sideways"), "mode"),
         (("--step", "999"), "no step 999"),
         (("-m", "./nowhere"), "does not exist"),
-        (("--max-tokens", "5"), "can be used (12 too_long)"),
+        (("--max-tokens", "5"), "can be used (12 too_long); raise max_tokens"),
     ],
 )
 def test_mistakes_are_one_line(

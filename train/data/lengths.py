@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 Counts = npt.NDArray[np.int32]
 COLUMNS = Measure._fields
 
+OVER_BUDGET = ("too_long", "too_many_images")
+"""Reasons that the settings have, not the samples."""
+
 PART = 2048
 """Samples of a part; decides nothing but how much an interruption costs."""
 PARTS_A_PROCESS = 4
@@ -272,7 +275,9 @@ def _judge(plan: Plan, tokens: Counts, reasons: Mapping[str, int], max_faults: f
     damaged = sum(count for reason, count in reasons.items() if reason in DAMAGE)
     if not tokens.any():
         worst = ", ".join(f"{count:,} {reason}" for reason, count in sorted(reasons.items(), key=lambda item: -item[1])[:3])
-        raise InputError(f"no sample of {plan.folder.uri} can be used ({worst}); are its shards sound?")
+        short = any(reason in OVER_BUDGET for reason in reasons)
+        cure = "raise max_tokens or max_images" if short else "are its shards sound (curate shards verify)?"
+        raise InputError(f"no sample of {plan.folder.uri} can be used ({worst}); {cure}")
     if too_many(damaged, len(tokens), max_faults):
         raise QualityError(
             f"{damaged:,} of {len(tokens):,} samples of {plan.folder.uri} are damaged, more than max_faults {max_faults:g}"
