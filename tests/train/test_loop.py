@@ -17,7 +17,7 @@ import train.loop
 from curate.errors import ConfigError, QualityError
 from curate.storage import Folder
 from tests.train.tiny_episodes import mixed_plan
-from tests.train.tiny_runs import Crash, CrashAt, curve_of, rows_of, save_tiny_model, tiny_config
+from tests.train.tiny_runs import Crash, CrashAt, close, curve_of, rows_of, save_tiny_model, tiny_config
 from train.loop import Loop
 from train.loop import train as trained
 from train.metrics import Silent
@@ -28,21 +28,11 @@ ALL_AT_ONCE = {"load": {"batch": 1000, "epochs": 1}}
 
 
 @pytest.fixture(scope="session")
-def model(tmp_path_factory, processors):
-    return save_tiny_model(tmp_path_factory.mktemp("vicuna"), "vicuna", processors["vicuna"])
-
-
-@pytest.fixture(scope="session")
 def whole(tmp_path_factory, model, episodes_plan):
     """A run that nothing interrupted, with a checkpoint at its end."""
     out = tmp_path_factory.mktemp("whole") / "run"
     trained(tiny_config(model, episodes_plan, out))
     return out
-
-
-def close(one, other, relative=1e-5):
-    assert list(one) == list(other)
-    assert list(one.values()) == pytest.approx(list(other.values()), rel=relative)
 
 
 def test_a_run_learns_and_leaves_its_folder(whole):

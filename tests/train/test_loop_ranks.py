@@ -16,7 +16,7 @@ import train.loop
 from curate.storage import Folder
 from tests.train.parallel.two_ranks import Failed, run_ranks
 from tests.train.tiny_episodes import tiny_episode, tiny_plan, tiny_record
-from tests.train.tiny_runs import Crash, CrashAt, curve_of, rows_of, save_tiny_model, tiny_config
+from tests.train.tiny_runs import Crash, CrashAt, close, curve_of, rows_of, save_tiny_model, tiny_config
 from train.config import TrainConfig
 from train.guard import load_dump
 from train.loop import Loop, Summary
@@ -49,21 +49,11 @@ def plan(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory, processors):
-    return save_tiny_model(tmp_path_factory.mktemp("vicuna"), "vicuna", processors["vicuna"])
-
-
-@pytest.fixture(scope="module")
 def one(tmp_path_factory, model, plan):
     """The run of one rank."""
     out = tmp_path_factory.mktemp("one") / "run"
     trained(tiny_config(model, plan, out, data=THREE_ROWS))
     return out
-
-
-def close(left, right, relative=1e-5):
-    assert list(left) == list(right)
-    assert list(left.values()) == pytest.approx(list(right.values()), rel=relative)
 
 
 def parts_of(out):

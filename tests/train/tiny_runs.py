@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from curate.settings import build
 from curate.shards.plans import Plan
 from tests.train.tiny_models import tiny_model
@@ -58,6 +60,12 @@ def curve_of(out: Path, kind: str = "train") -> dict[int, float]:
     curve = {row["step"]: row["loss"] for row in rows}
     assert len(curve) == len(rows), "a step stands twice in the log"
     return curve
+
+
+def close(one: Mapping[Any, float], other: Mapping[Any, float], relative: float = 1e-5) -> None:
+    """AssertionError unless both have the same keys in order and, within a relative difference, the same figures."""
+    assert list(one) == list(other)
+    assert list(one.values()) == pytest.approx(list(other.values()), rel=relative)
 
 
 class Crash(Exception):

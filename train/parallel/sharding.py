@@ -51,7 +51,6 @@ def distribute(model: nn.Module, parts: "Parts", compute: ComputeSettings, paral
         if isinstance(module, FSDPModule):
             module.set_gradient_divide_factor(1.0)
             module.set_force_sum_reduction_for_comms(True)  # no products by 1, which gloo does not know
-    model.register_forward_hook(_put_away)
     _check_complete(model)
 
 
@@ -89,13 +88,6 @@ def _move(model: nn.Module, whole: set[nn.Parameter], device: torch.device) -> N
                 parameter.data = parameter.data.to(device)
         for name, buffer in module.named_buffers(recurse=False):
             module._buffers[name] = buffer.to(device)
-
-
-def _put_away(model: nn.Module, _inputs: object, _output: object) -> None:
-    """The root stays gathered for the backward pass; where none follows, what looks at its parameters next (a checkpoint
-    after a validation) must find shards."""
-    if not torch.is_grad_enabled() and isinstance(model, FSDPModule):
-        model.reshard()
 
 
 def _numbers(compute: ComputeSettings, root: bool) -> MixedPrecisionPolicy:
