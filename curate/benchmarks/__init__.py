@@ -1,0 +1,1 @@
+"""Frozen, versioned ICL benchmarks from demonstrations, and from other projects' files."""

@@ -1,0 +1,1 @@
+"""ICL benchmarks: readers, conditions, scores, predictions."""
