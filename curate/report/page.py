@@ -99,7 +99,7 @@ def _render(context: dict[str, Any], gallery: Gallery) -> bytes:
     data = htmlsafe_json_dumps(
         {"episodes": gallery.cards, "pictures": gallery.thumbnails}, sort_keys=True, separators=(",", ":")
     )
-    return page("template.html", {**context, "gallery": gallery, "data": data}, asset("report.js"))
+    return page("template.html", {**context, "gallery": gallery, "data": data}, asset("kit.js") + asset("report.js"))
 
 
 def _manifest(stages: Stages, settings: ReportSettings, report: Report) -> StageManifest:
