@@ -164,8 +164,10 @@ class Import:
 
     def _check_side(self, found: Found) -> None:
         holdout = self._set.holdout
-        if holdout and (part := holdout.part_of(found.concepts)) != holdout.take:
-            raise Unwanted("held_out" if part == "held" else "not_held_out", found.concepts[0] if found.concepts else "")
+        if holdout and not holdout.takes(found.concepts):
+            raise Unwanted(
+                "held_out" if holdout.take == "rest" else "not_held_out", found.concepts[0] if found.concepts else ""
+            )
 
     def _demonstration(self, item: Item, found: Found, seen: dict[Picture, Image]) -> Demonstration:
         most = self._set.max_text

@@ -29,6 +29,16 @@ def test_the_broadest_concept_keeps_siblings_together() -> None:
     assert len({split.part_of([f"breed {number}", "dog"]) for number in range(50)}) == 1
 
 
+def test_what_is_held_back_has_two_halves_that_share_no_concept() -> None:
+    names = [f"thing {number}" for number in range(400)]
+    held = [name for name in names if HoldoutSettings(take="held").takes([name])]
+    first, second = (HoldoutSettings(take="held", half=half) for half in ("first", "second"))
+    assert [first.takes([name]) + second.takes([name]) for name in names] == [name in held for name in names]
+    assert 0.3 < sum(map(first.takes, ([name] for name in held))) / len(held) < 0.7
+    with pytest.raises(ValueError, match="take: held"):
+        HoldoutSettings(take="rest", half="first")
+
+
 def test_a_record_without_concepts_is_not_held_back() -> None:
     assert HoldoutSettings(share=0.99).part_of([]) == "rest"
 
