@@ -1,0 +1,248 @@
+"""What an experiment can be told: one YAML file, all settings with a docstring."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from curate.errors import ConfigError
+from curate.registry import nearest
+from curate.settings import Settings, build, read_yaml, with_overrides
+
+Layer = dict[str, Any]
+"""Settings to lay over others, key by key."""
+
+
+class ModelSettings(Settings):
+    """The untrained model (`curate assemble`)."""
+
+    vision: str = "embedded"
+    """The tower."""
+    lm: str = "embedded"
+    """The language model."""
+    grid: int = Field(default=4, gt=0)
+    """Side of the square of tokens that a picture becomes."""
+    seed: int = 0
+    """Of the projector's weights."""
+
+
+class PlanSettings(Settings):
+    """One plan (`curate mix`)."""
+
+    spec: str = ""
+    """Stem of the file under mix/; the plan's own name by default."""
+    set: Layer = {}
+    """Dotted settings laid over the file, such as order: flat."""
+    materialise: bool = False
+    """Give the plan shards of its own, so that another plan may draw from it."""
+    fit: str = ""
+    """The stage whose steps one pass over the plan shall last; otherwise the file's size holds."""
+    size_of: str = ""
+    """The plan that it is as long as."""
+
+    @model_validator(mode="after")
+    def _one_size(self) -> "PlanSettings":
+        if self.fit and self.size_of:
+            raise ValueError("a plan is fitted to a stage or as long as another plan, not both")
+        return self
+
+
+class StageSettings(Settings):
+    """One training, for each seed."""
+
+    title: str = ""
+    """What it is called in tables."""
+    model: str
+    """The stage that it starts from, or `model` for the assembled one."""
+    plan: str
+    """What it is trained on."""
+    once: bool = False
+    """Train it with the first seed alone; all seeds go on from that."""
+    config: Layer = {}
+    """Settings of `curate train` laid over the experiment's `train`."""
+
+
+class BenchesSettings(Settings):
+    """One spec of benchmarks (`curate bench build`)."""
+
+    spec: str
+    """Stem of the file beside the experiment's."""
+    names: list[str] = Field(min_length=1)
+    """Its benchmarks."""
+    set: Layer = {}
+    """Dotted settings laid over the file."""
+    data: list[str] = Field(min_length=1)
+    """Runs and plans that must be there first."""
+
+
+class EvaluationSettings(Settings):
+    """What some models are asked (`curate evaluate`)."""
+
+    stages: list[str] = Field(min_length=1)
+    """Whose models: stages, or `model`."""
+    benches: list[str] = Field(min_length=1)
+    """Names of groups in `benches`."""
+    shots: list[int] = [0, 1, 2]
+    """Numbers of shots, as far as the benchmarks have them."""
+    conditions: list[str] = ["full", "none"]
+    """full, none, text, shuffled, swapped."""
+    limit: int | None = Field(default=None, gt=0)
+    """Groups of each benchmark at most."""
+    settings: Layer = {}
+    """Further options of the command, name to value, such as batch-tokens: 4096."""
+
+
+class ClaimSettings(Settings):
+    """What is compared with what."""
+
+    tuned: str
+    """The stage whose gain is the headline."""
+    references: list[str] = Field(min_length=1)
+    """Stages that did not learn from demonstrations; each benchmark counts against the best of them there."""
+    benches: list[str] = Field(min_length=1)
+    """Held-out benchmarks, over which the mean is taken."""
+    unseen: list[str] = []
+    """Those of a picture domain that no training shows."""
+    shots: list[int] = [1, 2]
+    """The score of a benchmark is its mean over these numbers of shots."""
+    skill: list[str] = []
+    """Benchmarks of single-image skill, measured without demonstrations."""
+    siblings: list[str] = []
+    """Benchmarks on which nearest neighbours are to be beaten."""
+    goals: dict[str, float] = {}
+    """Name of a figure -> bound in points; see summary.py for the names."""
+
+
+class AssumedSettings(Settings):
+    """Paces for the estimate of hours, until this machine has measured its own."""
+
+    job_seconds: float = 8
+    """What a command takes to start."""
+    pictures_per_second: float = 30
+    """How fast pictures are embedded."""
+    pictures: int = 12_000
+    """Pictures of all runs."""
+    step_seconds: float = 3.5
+    """A step of training on one thread."""
+    asks_per_second: float = 10
+    """Questions that a model answers on one thread."""
+    asks: int = 3_000
+    """Questions of one model in one evaluation."""
+
+
+class Experiment(Settings):
+    """All of it."""
+
+    seeds: list[int] = Field(default=[0, 1, 2], min_length=1)
+    """Each trains every stage anew: adapters, and the order in which samples come."""
+    jobs: int = Field(default=2, gt=0)
+    """Commands that run side by side; each has its share of the cores."""
+    samples: list[str] = []
+    """Sample sets that are fetched."""
+    data: list[str] = Field(min_length=1)
+    """Runs (`curate build-episodes`), files under data/."""
+    sources: dict[str, Layer] = {}
+    """Name of a source -> import settings laid over the files under data/, for a small rehearsal."""
+    until: dict[str, str] = {}
+    """Run -> the room it stops after, where it needs no episodes."""
+    unrelated: dict[str, str] = {}
+    """Run -> the run whose episodes it holds with demonstrations exchanged among episodes."""
+    model: ModelSettings = ModelSettings()
+    """What everything starts from."""
+    plans: dict[str, PlanSettings] = Field(min_length=1)
+    """Plans by name, each after those it refers to."""
+    train: Layer = {}
+    """Settings of `curate train` that all stages share."""
+    stages: dict[str, StageSettings] = Field(min_length=1)
+    """Trainings by name, each after those it starts from."""
+    benches: dict[str, BenchesSettings] = Field(min_length=1)
+    """Groups of benchmarks."""
+    evaluate: dict[str, EvaluationSettings] = Field(min_length=1)
+    """Evaluations by name."""
+    claim: ClaimSettings
+    """What the summary says."""
+    assumed: AssumedSettings = AssumedSettings()
+    """Paces before any was measured."""
+
+    @model_validator(mode="after")
+    def _names_are_known(self) -> "Experiment":
+        runs = [*self.data, *self.unrelated]
+        for name, plan in self.plans.items():
+            _known(f"plans.{name}.fit", [plan.fit] if plan.fit else [], self.stages)
+            _known(f"plans.{name}.size_of", [plan.size_of] if plan.size_of else [], before(self.plans, name))
+        for name, stage in self.stages.items():
+            _known(f"stages.{name}.model", [stage.model], ["model", *before(self.stages, name)])
+            _known(f"stages.{name}.plan", [stage.plan], self.plans)
+        for name, group in self.benches.items():
+            _known(f"benches.{name}.data", group.data, [*runs, *self.plans])
+        for name, asked in self.evaluate.items():
+            _known(f"evaluate.{name}.stages", asked.stages, ["model", *self.stages])
+            _known(f"evaluate.{name}.benches", asked.benches, self.benches)
+        self._claim_is_measured()
+        _known("unrelated", self.unrelated.values(), self.data)
+        _known("until", self.until, self.data)
+        return self
+
+    def _claim_is_measured(self) -> None:
+        claim, built = self.claim, [name for group in self.benches.values() for name in group.names]
+        _known("claim", [claim.tuned, *claim.references], self.stages)
+        _known("claim", [*claim.benches, *claim.skill], built)
+        _known("claim", [*claim.unseen, *claim.siblings], claim.benches)
+
+    def seeds_of(self, stage: str) -> list[int]:
+        """The seeds that a stage is trained with; `model` has the first alone."""
+        return self.seeds[:1] if stage == "model" or self.stages[stage].once else self.seeds
+
+
+def before(named: Mapping[str, object], name: str) -> list[str]:
+    """The names that stand before another."""
+    names = list(named)
+    return names[: names.index(name)]
+
+
+def _known(where: str, names: Any, known: Any) -> None:
+    for name in names:
+        if name not in known:
+            raise ValueError(f"{where} names {name!r}, which is not there{nearest(name, list(known))}")
+
+
+def load_experiment(recipe: Path, overlays: list[Path], overrides: list[str]) -> Experiment:
+    """The experiment in a YAML file with others laid over it and `key=value` on top; ConfigError says what is wrong."""
+    data: Layer = read_yaml(recipe)
+    for overlay in overlays:
+        data = laid_over(data, read_yaml(overlay))
+    return build(Experiment, with_overrides(data, overrides), str(recipe))
+
+
+def laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> Layer:
+    """`above` over `below`, mapping by mapping; a list or a plain value replaces what was there."""
+    laid = dict(below)
+    for key, value in above.items():
+        under = laid.get(key)
+        laid[key] = laid_over(under, value) if isinstance(under, Mapping) and isinstance(value, Mapping) else value
+    return laid
+
+
+def flat(layer: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings by dotted name, as --set wants them."""
+    found: dict[str, Any] = {}
+    for key, value in layer.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping) and value:
+            found |= flat(value, f"{name}.")
+        else:
+            found[name] = value
+    return found
+
+
+def in_points(goals: Mapping[str, float], name: str) -> float | None:
+    """A goal, None where none is set; ConfigError never: names are checked by the summary."""
+    return goals.get(name)
+
+
+def require_file(path: Path, what: str) -> Path:
+    """The path, where a file lies; ConfigError otherwise."""
+    if not path.is_file():
+        raise ConfigError(f"{what}: {path} is not there")
+    return path
