@@ -1,0 +1,129 @@
+"""What the model sees in a picture: the features that its tower and projector make of it, kept while there is room.
+
+The arrangements of a benchmark show the same pictures again and again, and a frozen tower makes the same of them every time.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from inspect import signature
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from curate.images import BadImage
+from train.data.pictures import pixels
+from train.data.positions import GRID, Ints
+from train.data.records import BadSample
+from train.evaluate.records import Picture
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, ProcessorMixin
+
+TOGETHER = 8
+"""Pictures that go through the tower at a time."""
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """A picture as the language model gets it."""
+
+    features: torch.Tensor  # [slots, D]
+    grid: Ints  # [3] patches in time, height and width; empty where pictures come without grids
+    size: tuple[int, int]  # width and height that were decoded
+
+
+class Sight:
+    """Features of pictures by content, the latest used kept up to `room` bytes."""
+
+    def __init__(
+        self, model: "PreTrainedModel", processor: "ProcessorMixin", slots: Callable[[int, int], int], room: int
+    ) -> None:
+        """`slots` says how many features a picture of some width and height is to have."""
+        self._model, self._processor, self._slots, self._room = model, processor, slots, room
+        self._names = frozenset(processor.model_input_names)
+        self._kept: OrderedDict[str, Seen] = OrderedDict()
+        self._held = 0
+        self.computed = 0  # pictures that went through the tower
+
+    def of(self, pictures: Iterable[Picture]) -> "dict[str, Seen | BadSample]":
+        """By ref, what is seen in every picture, or why it cannot be used."""
+        asked = {picture.ref: picture for picture in pictures}
+        found: dict[str, Seen | BadSample] = {}
+        for ref in asked:
+            if ref in self._kept:
+                self._kept.move_to_end(ref)
+                found[ref] = self._kept[ref]
+        new = [picture for ref, picture in asked.items() if ref not in found]
+        for first in range(0, len(new), TOGETHER):
+            found |= self._looked(new[first : first + TOGETHER])
+        return {ref: _as_stated(found[ref], picture) for ref, picture in asked.items()}
+
+    def _looked(self, pictures: Sequence[Picture]) -> "dict[str, Seen | BadSample]":
+        decoded = {picture.ref: _decoded(picture) for picture in pictures}
+        usable = {ref: one for ref, one in decoded.items() if isinstance(one, torch.Tensor)}
+        bad: dict[str, Seen | BadSample] = {ref: one for ref, one in decoded.items() if isinstance(one, BadSample)}
+        made = bad | self._processed(usable)
+        for ref, seen in made.items():
+            if isinstance(seen, Seen):
+                self._keep(ref, seen)
+        return made
+
+    def _processed(self, decoded: dict[str, torch.Tensor]) -> "dict[str, Seen | BadSample]":
+        """All at once; one by one when the image processor, which may raise anything, refuses some."""
+        if not decoded:
+            return {}
+        try:
+            inputs = self._inputs(list(decoded.values()))
+        except Exception as error:  # see above
+            if len(decoded) > 1:
+                return {ref: seen for name in decoded for ref, seen in self._processed({name: decoded[name]}).items()}
+            detail = f"{type(error).__name__} {' '.join(str(error).split())}"[:200]
+            return dict.fromkeys(decoded, BadSample("image_refused", detail))
+        sizes = [(int(picture.shape[2]), int(picture.shape[1])) for picture in decoded.values()]
+        features = self._features(inputs).split([self._slots(*size) for size in sizes])
+        grids = inputs[GRID].numpy() if GRID in inputs else np.zeros((len(decoded), 0), np.int64)
+        self.computed += len(decoded)
+        rows = zip(decoded, features, grids, sizes, strict=True)
+        return {ref: Seen(one, grid, size) for ref, one, grid, size in rows}
+
+    def _inputs(self, pictures: "list[torch.Tensor]") -> dict[str, torch.Tensor]:
+        """What the image processor makes of pictures, as Collate asks it."""
+        made = self._processor.image_processor(images=pictures, return_tensors="pt", input_data_format="channels_first")
+        return {name: tensor for name, tensor in made.items() if name in self._names}
+
+    @torch.no_grad()  # type: ignore[untyped-decorator]
+    def _features(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        """[slots, D] of all pictures. A class that has no such function, or another, raises anything."""
+        look: Any = self._model.get_image_features
+        taken = set(signature(look).parameters)
+        given = {name: tensor.to(self._model.device) for name, tensor in inputs.items() if name in taken}
+        given["pixel_values"] = given["pixel_values"].to(self._model.dtype)
+        pooled = look(**given, return_dict=True).pooler_output
+        return torch.cat([one.flatten(0, -2) for one in pooled])
+
+    def _keep(self, ref: str, seen: Seen) -> None:
+        self._kept[ref] = seen
+        self._held += _bytes(seen)
+        while self._held > self._room and self._kept:
+            self._held -= _bytes(self._kept.popitem(last=False)[1])
+
+
+def _decoded(picture: Picture) -> "torch.Tensor | BadSample":
+    """[3, H, W] uint8."""
+    try:
+        return pixels(picture.data)
+    except BadImage as error:
+        return BadSample(error.reason, error.detail)
+
+
+def _as_stated(seen: "Seen | BadSample", picture: Picture) -> "Seen | BadSample":
+    if isinstance(seen, Seen) and seen.size != (picture.width, picture.height):
+        stated = f"{picture.width} x {picture.height}"
+        return BadSample("other_size", f"a picture is {seen.size[0]} x {seen.size[1]}, the ask states {stated}")
+    return seen
+
+
+def _bytes(seen: Seen) -> int:
+    return int(seen.features.numel() * seen.features.element_size())
