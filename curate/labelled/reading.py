@@ -18,7 +18,7 @@ from curate.errors import InputError
 from curate.images import BadImage
 from curate.labelled.pictures import Pictures, Rejected
 from curate.layout import Run
-from curate.schema import Demonstration, Image
+from curate.schema import Image
 
 LabelOf = Literal["answer", "concept"]
 """What of a run's demonstration is its label: its answer, or its most specific concept."""
@@ -117,7 +117,7 @@ def _row(place: str, row: Mapping[str, Any] | Unusable, image: str, label: str) 
             raise Unusable("missing_field", image)
         question = row.get("question")
         told = None if question is None else clean(question, MAX_TEXT, "question")
-        return _Row(row[image], clean(row.get(label), MAX_TEXT, label), told)
+        return _Row(row[image], clean(row[label], MAX_TEXT, label) if row.get(label) is not None else "", told)
     except Unusable as fault:
         return _Row(place, fault=fault)
 

@@ -8,16 +8,27 @@ for said in predictor.predict("photos"):
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
 
-from curate.labelled import LabelledSet, Pictures, Rejected
-from train.evaluate.predictions import Prediction
-from train.evaluate.records import Reader
-from train.evaluate.selecting import Embedder, SelectSettings
+from curate.errors import ConfigError, InputError
+from curate.images import BadImage
+from curate.labelled import LabelledSet, LabelOf, Pictures, Rejected, read_labelled
+from curate.schema import Image
+from curate.settings import build
+from curate.storage import hash_json
+from train.evaluate.prediction_rows import Prediction
+from train.evaluate.predictions import PredictionFile
+from train.evaluate.questions import LETTERS, Questions, shares
+from train.evaluate.records import Ask, Picture, Reader
+from train.evaluate.selecting import Embedder, Fixed, Query, Retrieved, Selection, SelectSettings
+
+Found = Prediction | Rejected
 
 
 class PredictSettings(SelectSettings):
@@ -30,7 +41,11 @@ class PredictSettings(SelectSettings):
     """With closed labels: questions list them under letters, and the letter is the answer."""
 
     question: str | None = None
-    """Asked of every picture; {options} stands for the labels. By default the demonstrations' own."""
+    """Asked of every picture, and of demonstrations that have no question of their own; {options} stands for the labels.
+    By default the question that most demonstrations have."""
+
+    label_of: LabelOf = "answer"
+    """What is the label of a run's demonstration: its answer, or its most specific concept."""
 
     max_new_tokens: int = Field(default=32, ge=1)
     """Longest answer under open labels."""
@@ -49,6 +64,25 @@ class Summary:
     rejected: dict[str, int]  # reason -> pictures
     labels: dict[str, int]  # label -> rows, the most frequent first
 
+    @property
+    def rejected_share(self) -> float:
+        """Rejected pictures among all, 0..1."""
+        return sum(self.rejected.values()) / max(1, self.pictures)
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A picture that was read."""
+
+    name: str
+    digest: str  # of the file; a drawing's picture has other bytes
+    image: Image
+    data: bytes
+
+    @property
+    def picture(self) -> Picture:
+        return _shown(self.image, self.data)
+
 
 class Predictor:
     """A reader with demonstrations."""
@@ -58,21 +92,53 @@ class Predictor:
     ) -> None:
         """ConfigError when settings and demonstrations do not go together. `embedder` is for `select: retrieved`."""
         self.reader, self.demos, self.settings, self.embedder = reader, demos, settings or PredictSettings(), embedder
+        self._closed = self.settings.labels == "closed"
+        self._questions = Questions(demos, self.settings.question, self._closed and self.settings.letters)
+        self._selection = self._selecting()
+        _check(self.settings, demos)
 
     @classmethod
     def load(
-        cls, model: str, demos: "str | os.PathLike[str]", embedder: Embedder | None = None, **settings: Any
+        cls,
+        model: "str | os.PathLike[str]",
+        demos: "str | os.PathLike[str]",
+        embedder: Embedder | None = None,
+        reader: Mapping[str, Any] | None = None,
+        **settings: Any,
     ) -> "Predictor":
-        """A model's folder or name and labelled pictures (see curate.labelled); `settings` are PredictSettings' fields."""
-        raise NotImplementedError
+        """A model's folder or name and labelled pictures (see curate.labelled). `settings` are fields of PredictSettings,
+        `reader` those of ReaderSettings."""
+        from train.evaluate.reader import ReaderSettings, VlmReader
+
+        checked, asked = build(PredictSettings, settings), build(ReaderSettings, reader or {}, "reader")
+        labelled = read_labelled(demos, checked.label_of)
+        _check(checked, labelled)
+        return cls(VlmReader.load(model, asked), labelled, checked, embedder)
+
+    def _selecting(self) -> Selection:
+        balanced = self.settings.balanced and self._closed
+        if self.settings.select == "fixed":
+            return Fixed(self.demos, self.settings, balanced)
+        if self.embedder is None:
+            raise ConfigError("select: retrieved needs an encoder; give embedder=load_encoder('offline', 'tower')")
+        return Retrieved(self.demos, self.settings, balanced, self.embedder)
 
     def facts(self) -> dict[str, Any]:
-        """What tells this predictor from another: reader, settings, demonstrations. JSON."""
-        raise NotImplementedError
+        """What tells this predictor from another: reader, settings, demonstrations, encoder. JSON."""
+        rows = [[[image.ref for image in row.pictures], row.label, row.question] for row in self.demos.rows]
+        return {
+            "model": {"name": self.reader.name, **self.reader.facts()},
+            "settings": self.settings.model_dump(mode="json", exclude={"chunk"}),
+            "demonstrations": hash_json(rows),
+            "labels": list(self.demos.labels) if self._closed else [],
+            "encoder": self.embedder.fingerprint if self.embedder else "",
+        }
 
-    def predict(self, pictures: "str | os.PathLike[str] | Pictures") -> Iterator[Prediction | Rejected]:
-        """A prediction for every picture, in the order of their names."""
-        raise NotImplementedError
+    def predict(self, pictures: "str | os.PathLike[str] | Pictures") -> Iterator[Found]:
+        """A prediction, or the reason why there is none, for every picture in the order of their names."""
+        source = _pictures(pictures)
+        for names in _chunks(source.names, self.settings.chunk):
+            yield from self._answered(names, source)
 
     def write(
         self,
@@ -82,6 +148,109 @@ class Predictor:
     ) -> Summary:
         """Predictions into a .jsonl or .csv file. Called again, it goes on: no picture is doubled.
 
-        `progress` hears of pictures done and pictures in all. Pictures that were rejected are tried again.
+        `progress` hears of pictures done and pictures in all. Pictures that were rejected are tried again, those whose
+        bytes changed are predicted anew.
         """
-        raise NotImplementedError
+        source, new = _pictures(pictures), 0
+        rejected: Counter[str] = Counter()
+        facts = self.facts()
+        with PredictionFile(Path(out), facts, facts["labels"]) as file:
+            done = file.digests
+            todo = [name for name in source.names if name not in done or done[name] != source.digest(name)]
+            file.forget(todo)
+            for names in _chunks(todo, self.settings.chunk):
+                progress(len(source.names) - len(todo) + new + rejected.total(), len(source.names))
+                rows, bad = _parted(self._answered(names, source))
+                file.reject(bad)
+                file.append(rows)
+                new += len(rows)
+                rejected.update(one.reason for one in bad)
+            labels = Counter(row.label for row in file.rows)
+            progress(len(source.names), len(source.names))
+            return Summary(len(source.names), len(file.rows), new, dict(rejected), dict(labels.most_common()))
+
+    def _answered(self, names: Sequence[str], source: Pictures) -> list[Found]:
+        """One of each name, in order."""
+        waiting, found = _read(names, source)
+        chosen = self._selection.of([Query(one.image.ref, one.data) for one in waiting])
+        said = self._said([self._ask(one, rows) for one, rows in zip(waiting, chosen, strict=True)])
+        if waiting and not any(said):
+            shots = max(map(len, chosen))
+            raise InputError(
+                f"no question fits the model with {shots} demonstrations; lower --shots, or give --select retrieved --ways 4"
+            )
+        found.update({one.name: self._found(one, *rest) for one, *rest in zip(waiting, chosen, said, strict=True)})
+        return [found[name] for name in names]
+
+    def _candidates(self, rows: Sequence[int]) -> tuple[str, ...]:
+        """The labels that a picture may get: all, or under `ways` those that it is shown."""
+        if self.settings.ways and rows:
+            return tuple(sorted({self.demos.rows[row].label for row in rows}))
+        return self.demos.labels
+
+    def _ask(self, one: _Waiting, rows: Sequence[int]) -> Ask:
+        shown = self._candidates(rows)
+        turns = [self._questions.turn(self.demos.rows[row], shown, self._pictures_of(row)) for row in rows]
+        choices = self._questions.choices(shown) if self._closed else ()
+        return Ask(one.name, tuple(turns), self._questions.query(one.picture, shown), choices)
+
+    def _pictures_of(self, row: int) -> tuple[Picture, ...]:
+        return tuple(_shown(image, self.demos.data(image.ref)) for image in self.demos.rows[row].pictures)
+
+    def _said(self, asks: Sequence[Ask]) -> Sequence[Any]:
+        """Log-probabilities of the choices, or a text; nothing for an ask that does not fit."""
+        if self._closed:
+            return self.reader.likelihoods(asks)
+        return [None if text is None else (text,) for text in self.reader.generate(asks, self.settings.max_new_tokens)]
+
+    def _found(self, one: _Waiting, rows: Sequence[int], answer: Any) -> Found:
+        if not answer:
+            return Rejected(one.name, "too_long", f"with {len(rows)} demonstrations")
+        shown = tuple(self.demos.rows[row].name for row in rows)
+        if not self._closed:
+            return Prediction(one.name, one.digest, str(answer[0]).strip(), demonstrations=shown)
+        scores = shares(dict(zip(self._candidates(rows), answer, strict=True)))
+        label = next(iter(scores))
+        return Prediction(one.name, one.digest, label, scores[label], scores, shown)
+
+
+def _check(settings: PredictSettings, demos: LabelledSet) -> None:
+    closed, labels = settings.labels == "closed", len(demos.labels)
+    if settings.ways and not (closed and settings.balanced and settings.select == "retrieved" and settings.shots):
+        raise ConfigError("ways: goes with select: retrieved, balanced and closed labels, and at least one shot")
+    if closed and labels < 2:
+        raise ConfigError(f"all demonstrations have the label {demos.labels[0]!r}; give another, or --labels open")
+    if closed and settings.letters and (shown := min(labels, settings.ways or labels)) > len(LETTERS):
+        raise ConfigError(f"{shown} labels have no letters; leave --letters out, or give --select retrieved --ways 5")
+
+
+def _pictures(place: "str | os.PathLike[str] | Pictures") -> Pictures:
+    pictures = place if isinstance(place, Pictures) else Pictures(place)
+    if not pictures.names:
+        raise InputError(f"{place} holds no pictures; they are told by their names' endings (.jpg, .png, .webp, .svg, ...)")
+    return pictures
+
+
+def _read(names: Sequence[str], source: Pictures) -> tuple[list[_Waiting], dict[str, Found]]:
+    """The pictures that can be used, and what is wrong with the others."""
+    waiting: list[_Waiting] = []
+    rejected: dict[str, Found] = {}
+    for name in names:
+        try:
+            waiting.append(_Waiting(name, source.digest(name), *source.read(name)))
+        except BadImage as fault:
+            rejected[name] = source.rejected(name, fault)
+    return waiting, rejected
+
+
+def _shown(image: Image, data: bytes) -> Picture:
+    return Picture(image.ref, data, image.width, image.height)
+
+
+def _parted(found: Iterable[Found]) -> tuple[list[Prediction], list[Rejected]]:
+    both = list(found)
+    return [one for one in both if isinstance(one, Prediction)], [one for one in both if isinstance(one, Rejected)]
+
+
+def _chunks(names: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    return (names[start : start + size] for start in range(0, len(names), size))
