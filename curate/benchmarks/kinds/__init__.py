@@ -42,4 +42,4 @@ class Kind(Protocol):
 
 KINDS: Registry[Kind] = Registry("kind of benchmark")
 
-from curate.benchmarks.kinds import caption, choice, naming, question  # noqa: E402, F401
+from curate.benchmarks.kinds import caption, choice, counting, naming, operators, question  # noqa: E402, F401
