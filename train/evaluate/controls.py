@@ -142,8 +142,10 @@ class Strangers:
         return [known, {shot.label for shot in turns}, set()]
 
     def pick(self, count: int, related: Sequence[set[str]], taken: set[str], dice: np.random.Generator) -> tuple[Image, ...]:
-        """`count` pictures of one demonstration with no tag of `related`, the first set that leaves any, and none of the `taken`
-        refs. () where the benchmark has no other pictures: a demonstration never keeps its own."""
+        """`count` pictures of one demonstration with no tag of `related`, the first set that leaves any, and no `taken` ref.
+
+        () where the benchmark has no other pictures: a demonstration never keeps its own.
+        """
         pool = self._pools.get(count, [])
         if not count or not pool:
             return ()

@@ -74,6 +74,13 @@ class Planned:
     items: int
     done: int
 
+    def as_json(self) -> dict[str, str | int]:
+        """For scripts."""
+        cell = self.cell
+        return {
+            "bench": cell.bench.name, "condition": cell.condition, "shots": cell.shots, "items": self.items, "done": self.done
+        }  # fmt: skip
+
 
 def planned(
     benches: Sequence[Bench], out: "str | os.PathLike[str]", settings: EvaluateSettings, progress: Progress | None = None
