@@ -6,11 +6,20 @@ at the query's picture is right in exactly one of N questions, whatever else it 
 """
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import numpy as np
+
+from curate.benchmarks.classes import Classes
 from curate.benchmarks.material import Material
-from curate.benchmarks.settings import ClassBenchSettings
-from curate.episodes.dice import Ints
+from curate.benchmarks.settings import BenchSettings, Distractors
+from curate.episodes.dice import Floats, Ints
+from curate.episodes.guard import Guard
+from curate.errors import InputError
+from curate.seeding import rng
+
+SPARE = 8
+"""Candidates of a class beyond those needed, so that the guard may refuse some."""
 
 
 @dataclass(frozen=True)
@@ -23,15 +32,128 @@ class Block:
     support: tuple[tuple[int, ...], ...]  # [N][K] rows of each class, K the most shots; fewer shots are a beginning of it
 
 
-@dataclass(frozen=True)
-class Classes:
-    """The classes of a benchmark."""
+@dataclass
+class Chooser:
+    """Deals classes into blocks, round by round; in a round every class stands in one block at most."""
 
-    of: Ints  # [N] class of every row, -1 for none
-    names: list[str]  # by class
-    parents: Ints  # by class: the broader concept, -1 for none
+    spec: BenchSettings
+    material: Material
+    classes: Classes
+    ways: int
+    distractors: Distractors
+    seed: int
+    left_out: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self._guard = self.material.guard(self.spec)
+
+    def choose(self) -> list[Block]:
+        """The blocks; InputError when there is not one."""
+        self._asked = self._rows_by_class(self.material.queries(self.spec), "query")
+        self._shown = self._rows_by_class(self.material.support(self.spec), "support")
+        able = [c for c in self._asked if len(self._shown.get(c, ())) >= max(self.spec.shots)]
+        self.left_out["class_without_enough"] = len(self.classes.names) - len(able)
+        self._centres = self._centres_of(able) if self.distractors == "nearest" else {}
+        blocks: list[Block] = []
+        while found := self._round(able, len(blocks)):
+            blocks += found
+        if not blocks:
+            raise InputError(self._why_none(len(able)))
+        return blocks
+
+    def _rows_by_class(self, rows: Ints, purpose: str) -> dict[int, list[int]]:
+        """Rows of each class in random order, classes ascending; a picture that two records show stands once."""
+        found: dict[int, dict[int, int]] = {}
+        for row in rows.tolist():
+            code = int(self.classes.of[row])
+            if code >= 0:
+                found.setdefault(code, {}).setdefault(int(self.material.pool.images[row, 0]), row)
+        dice = {code: rng(self.seed, f"bench.{purpose}", f"{self.spec.name}/{self.classes.names[code]}") for code in found}
+        return {code: dice[code].permutation(list(found[code].values())).tolist() for code in sorted(found)}
+
+    def _round(self, able: list[int], made: int) -> list[Block]:
+        """Blocks of classes that have a query left, as many as are still wanted."""
+        order = rng(self.seed, "bench.round", f"{self.spec.name}/{made}").permutation(able).tolist()
+        free = [code for code in order if self._asked[code]]
+        blocks: list[Block] = []
+        while len(free) >= self.ways and (made + len(blocks) + 1) * self.ways <= self.spec.queries:
+            block = self._block(free, f"b{made + len(blocks):04d}")
+            if block is None:
+                free.pop(0)
+                continue
+            blocks.append(block)
+            for code, row in zip(block.classes, block.queries, strict=True):
+                free.remove(code)
+                self._asked[code].remove(row)
+        return blocks
+
+    def _block(self, free: list[int], name: str) -> Block | None:
+        """A block around the first free class, None when no partners go with it."""
+        block, members = None, [free[0]]
+        for code in self._partners(free):
+            if not all(self.classes.may_meet(code, member) for member in members):
+                continue
+            tried = self._filled(name, [*members, code])
+            if tried is None:
+                continue
+            members, block = [*members, code], tried
+            if len(members) == self.ways:
+                return block
+        self.left_out["class_without_partners"] += 1
+        return None
+
+    def _partners(self, free: list[int]) -> list[int]:
+        """The other free classes, best first."""
+        first, others = free[0], free[1:]
+        if self.distractors == "sibling":
+            return [code for code in others if self.classes.are_siblings(first, code)]
+        if self.distractors == "nearest" and others:
+            near = np.stack([self._centres[code] for code in others]) @ self._centres[first]
+            return [others[at] for at in np.argsort(-np.round(near, 5), kind="stable").tolist()]
+        return others
+
+    def _centres_of(self, codes: list[int]) -> dict[int, Floats]:
+        """Mean direction of each class's demonstrations."""
+        means = {code: self.material.directions(np.array(self._shown[code])).mean(axis=0) for code in codes}
+        return {code: mean / max(float(np.linalg.norm(mean)), 1e-6) for code, mean in means.items()}
+
+    def _filled(self, name: str, members: list[int]) -> Block | None:
+        """Queries and demonstrations for classes, None when the guard leaves too few."""
+        most = max(self.spec.shots)
+        queries = [self._asked[code][0] for code in members]
+        if not most:
+            return Block(name, tuple(members), tuple(queries), ((),) * len(members)) if self._distinct(queries) else None
+        rows, places = self._candidates(queries, members, most + SPARE)
+        good = fit_together(self._guard, np.array(queries), rows)
+        support = [[int(row) for row in rows[good & (places == place)][:most]] for place in range(len(members))]
+        if min(map(len, support)) < most or not self._distinct(queries):
+            self.left_out["guard_left_too_few"] += 1
+            return None
+        return Block(name, tuple(members), tuple(queries), tuple(map(tuple, support)))
+
+    def _distinct(self, queries: list[int]) -> bool:
+        """Whether no two queries show the same picture: then two classes would be right of it."""
+        return not self._guard.repeats(np.array([queries])).any()
+
+    def _candidates(self, queries: list[int], members: list[int], most: int) -> tuple[Ints, Ints]:
+        """Rows and the places of their classes, one of each class in turn, so that none is served before the others."""
+        lists = [[row for row in self._shown[code] if row not in queries][:most] for code in members]
+        ranked = [(at, place, row) for place, rows in enumerate(lists) for at, row in enumerate(rows)]
+        flat = np.array(sorted(ranked), dtype=np.int64).reshape(-1, 3)
+        return flat[:, 2], flat[:, 1]
+
+    def _why_none(self, able: int) -> str:
+        spec = self.spec
+        why = f"{able} classes have a query and {max(spec.shots)} demonstrations, {self.ways} must go together"
+        return f"benchmark {spec.name!r}: {self.material.name} gives no question: {why}; lower shots or ways"
 
 
-def choose(spec: ClassBenchSettings, material: Material, classes: Classes, seed: int) -> tuple[list[Block], Counter[str]]:
-    """The blocks of a benchmark, and why classes were left out. InputError when there is not one block."""
-    raise NotImplementedError
+def fit_together(guard: Guard, queries: Ints, rows: Ints) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
+    """[R] which rows may stand with every query and do not repeat an earlier row that may."""
+    candidates = np.broadcast_to(rows, (len(queries), len(rows)))
+    allowed = guard.allow(queries, candidates, guard.pool.similarity(queries, candidates)).all(axis=0)
+    kept = np.flatnonzero(allowed)
+    good = np.zeros(len(rows), dtype=bool)
+    if len(kept):
+        good[kept] = ~guard.repeats(rows[kept][None, :])[0]
+    return good

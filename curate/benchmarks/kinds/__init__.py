@@ -15,7 +15,7 @@ class Made:
     """What a kind made of its material."""
 
     items: list[Item]
-    left_out: dict[str, int] = field(default_factory=dict)  # reason -> queries or classes that could not be asked
+    left_out: dict[str, int] = field(default_factory=dict)  # reason -> classes, blocks or demonstrations that were left out
     pictures: Mapping[str, bytes] = field(default_factory=dict)  # ref -> bytes of pictures that the run does not hold
     licences: Mapping[str, str] = field(default_factory=dict)  # ref -> licence of those pictures
 

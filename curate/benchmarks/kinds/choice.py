@@ -1,9 +1,38 @@
-"""`choice`: N-way K-shot multiple choice. Options are class names, the answer is a letter."""
+"""`choice`: N-way K-shot multiple choice. Options are class names, the answer is a letter.
 
-from curate.benches import Metric
+Every turn lists the same N classes in an order of its own, so a demonstration's letter says nothing about the query's:
+its meaning does.
+"""
+
+from dataclasses import dataclass
+
+from curate.benches import Item, Metric
+from curate.benchmarks.choosing import Chooser
+from curate.benchmarks.classes import concept_classes
 from curate.benchmarks.kinds import KINDS, Made
 from curate.benchmarks.material import Material
 from curate.benchmarks.settings import ClassBenchSettings
+from curate.benchmarks.writing import Said, block_items, pick
+from curate.episodes.templates import LETTERS, Template, load_templates
+
+
+@dataclass(frozen=True)
+class Letters:
+    """Turns that list the block's class names and are answered by a letter."""
+
+    template: Template
+    names: tuple[str, ...]  # [N] by place
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """A, B, ..."""
+        return tuple(LETTERS[: len(self.names)])
+
+    def say(self, row: int, place: int, order: tuple[int, ...]) -> Said:
+        """Options in their order, and the letter of the right one."""
+        texts = [self.names[at] for at in order]
+        question = self.template.say(options=self.template.show(texts))
+        return Said(question, LETTERS[order.index(place)], self.names[place], tuple(texts))
 
 
 class Choice:
@@ -15,7 +44,14 @@ class Choice:
 
     def build(self, spec: ClassBenchSettings, material: Material, seed: int) -> Made:
         """Every question at every number of shots in all its arrangements."""
-        raise NotImplementedError
+        classes, seen = concept_classes(material, spec.level)
+        chooser = Chooser(spec, material, classes, spec.ways, spec.distractors, seed)
+        items: list[Item] = []
+        for block in chooser.choose():
+            template = pick(load_templates()["multiple_choice"], seed, f"{spec.name}/{block.name}")
+            wording = Letters(template, classes.named(block.classes))
+            items += block_items(spec, material, block, wording, seed, True)
+        return Made(items, {"class_in_training": seen, **chooser.left_out})
 
 
 KINDS.register("choice")(Choice())

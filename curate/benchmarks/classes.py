@@ -1,0 +1,98 @@
+"""The classes that a benchmark's questions choose between."""
+
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from curate.benchmarks.material import Material, concept_key
+from curate.episodes.dice import Ints
+from curate.episodes.pool import LABEL, normal
+from curate.schema import Demonstration
+
+
+@dataclass(frozen=True, eq=False)
+class Classes:
+    """Classes by code, and which may be asked against which."""
+
+    of: Ints  # [N] class of every row, -1 for none
+    names: list[str]  # by class
+    fields: list[Hashable]  # by class: only classes of one field are asked against each other
+    parents: list[str]  # by class: the broader concept, "" where none is known
+    related: set[tuple[int, int]]  # classes a < b that may both be right of one picture
+
+    def may_meet(self, one: int, other: int) -> bool:
+        """Whether at most one of two classes can be right of a picture, and both answer the same question."""
+        apart = (min(one, other), max(one, other)) not in self.related and concept_key(self.names[one]) != concept_key(
+            self.names[other]
+        )
+        return apart and one != other and self.fields[one] == self.fields[other]
+
+    def named(self, codes: Sequence[int]) -> tuple[str, ...]:
+        """Names of classes."""
+        return tuple(self.names[code] for code in codes)
+
+    def are_siblings(self, one: int, other: int) -> bool:
+        """Whether two classes are kinds of the same broader concept."""
+        return bool(self.parents[one]) and self.parents[one] == self.parents[other]
+
+
+def concept_classes(material: Material, level: int = 0) -> tuple[Classes, int]:
+    """Classes by concept, that of `level` in each record's list (0 the most specific), and how many were left out because
+    training has a concept of that name. Sentences and addresses are no labels. All concepts of a record are true of its
+    picture."""
+    lists = [[name for name in d.concepts if normal(name)] for d in material.demonstrations]
+    own = [names[level] if len(names) > level else "" for names in lists]
+    known = sorted({normal(name) for name in own if name})
+    seen = {name for name in known if concept_key(name) in material.concepts}
+    codes = {name: at for at, name in enumerate(name for name in known if name not in seen and _is_label(name))}
+    parents: dict[int, Counter[str]] = defaultdict(Counter)
+    for row, names in enumerate(lists):
+        if own[row] and len(names) > level + 1 and normal(own[row]) in codes:
+            parents[codes[normal(own[row])]][normal(names[level + 1])] += 1
+    of = np.array([codes.get(normal(name), -1) for name in own], dtype=np.int64)
+    borne = ([codes[normal(name)] for name in names if normal(name) in codes] for names in lists)
+    related = _related(material.demonstrations, borne)
+    names = _written(own, of, len(codes))
+    return Classes(of, names, [""] * len(codes), [_most(parents[at]) for at in range(len(codes))], related), len(seen)
+
+
+def answer_classes(material: Material, tasks: Sequence[str], by_question: bool) -> Classes:
+    """Classes by answer among questions of the same task and, with `by_question`, of the same wording. Rows of other tasks
+    have none."""
+    rows = material.demonstrations
+    fields = [(d.task, normal(d.question) if by_question else "") if d.task in tasks else None for d in rows]
+    keys = [(at, normal(d.answer)) if at and normal(d.answer) else None for at, d in zip(fields, rows, strict=True)]
+    codes = {key: at for at, key in enumerate(sorted({key for key in keys if key}))}
+    of = np.array([codes[key] if key else -1 for key in keys], dtype=np.int64)
+    related = _related(rows, ([int(code)] if code >= 0 else [] for code in of))
+    names = _written([d.answer for d in rows], of, len(codes))
+    return Classes(of, names, [field for field, _ in codes], [""] * len(codes), related)
+
+
+def _related(demonstrations: Sequence[Demonstration], borne: Iterable[list[int]]) -> set[tuple[int, int]]:
+    """Pairs of classes that one picture bears, in whatever records."""
+    by_picture: dict[Hashable, set[int]] = defaultdict(set)
+    for row, (demonstration, codes) in enumerate(zip(demonstrations, borne, strict=True)):
+        for key in [image.ref for image in demonstration.images] or [str(row)]:
+            by_picture[key].update(codes)
+    alike = {frozenset(codes) for codes in by_picture.values()}
+    return {(one, other) for codes in alike for one in codes for other in codes if one < other}
+
+
+def _written(texts: Sequence[str], of: Ints, count: int) -> list[str]:
+    """How each class is written: as most records write it, of equals the first in the alphabet."""
+    written: list[Counter[str]] = [Counter() for _ in range(count)]
+    for text, code in zip(texts, of.tolist(), strict=True):
+        if code >= 0:
+            written[code][" ".join(text.split())] += 1
+    return [_most(counts) for counts in written]
+
+
+def _most(counts: Counter[str]) -> str:
+    return min(counts, key=lambda text: (-counts[text], text)) if counts else ""
+
+
+def _is_label(name: str) -> bool:
+    return len(name) <= LABEL and "://" not in name
