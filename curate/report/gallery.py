@@ -1,13 +1,15 @@
 """The episodes that the page shows, as plain data for its script."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TypedDict
+from typing import Any, TypedDict, TypeVar
 
 from curate.report.pictures import Album
 from curate.report.wording import short
 from curate.schema import Episode, Shot
+
+T = TypeVar("T")
 
 
 class Turn(TypedDict):
@@ -45,21 +47,21 @@ class Card(TypedDict):
 class Gallery:
     """Cards and the pictures they show."""
 
-    cards: list[Card] = field(default_factory=list)
+    cards: list[Mapping[str, Any]] = field(default_factory=list)
     thumbnails: list[str] = field(default_factory=list)
     missing: int = 0  # pictures that could not be shown
-    wanted: int = 0  # episodes that would have been shown if the page had no size limit
+    wanted: int = 0  # cards that would have been shown if the page had no size limit
 
 
-def hang(episodes: Iterable[Episode], album: Album, budget: int) -> Gallery:
-    """Cards for as many episodes, in order, as fit `budget` bytes with their pictures."""
+def hang(things: Iterable[T], make: Callable[[T, int, Album], Mapping[str, Any]], album: Album, budget: int) -> Gallery:
+    """Cards for as many things, in order, as fit `budget` bytes with their pictures; `make` is told a thing's number."""
     gallery, spent, full = Gallery(), 0, False
-    for episode in episodes:
+    for thing in things:
         gallery.wanted += 1
         if full:
             continue
         before = len(album.thumbnails)
-        card = card_of(episode, len(gallery.cards) + 1, album)
+        card = make(thing, len(gallery.cards) + 1, album)
         size = size_of(card) + sum(len(thumbnail) + 3 for thumbnail in album.thumbnails[before:])
         full = spent + size > budget
         if full:
@@ -71,7 +73,7 @@ def hang(episodes: Iterable[Episode], album: Album, budget: int) -> Gallery:
     return gallery
 
 
-def size_of(card: Card) -> int:
+def size_of(card: Mapping[str, Any]) -> int:
     """Bytes that a card takes in the page: escapes of <, >, & and other characters counted."""
     text = json.dumps(card, separators=(",", ":"))
     return len(text) + 5 * sum(text.count(sign) for sign in "<>&'") + 1
@@ -92,11 +94,12 @@ def card_of(episode: Episode, number: int, album: Album) -> Card:
         "record": short(episode.provenance.record),
         "lineage": [short(step) for step in episode.provenance.lineage],
         "seed": episode.seed,
-        "turns": [_turn(shot, album) for shot in (*episode.demonstrations, episode.query)],
+        "turns": [turn_of(shot, album) for shot in (*episode.demonstrations, episode.query)],
     }
 
 
-def _turn(shot: Shot, album: Album) -> Turn:
+def turn_of(shot: Shot, album: Album) -> Turn:
+    """A turn as plain data."""
     known = shot.similarity is not None and abs(shot.similarity) <= 2  # NaN fails every comparison
     return {
         "role": shot.role,

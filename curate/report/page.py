@@ -7,20 +7,16 @@ from typing import Any
 
 from curate import __version__
 from curate.engine import Progress, Quiet, StageManifest
-from curate.errors import InputError
 from curate.layout import Run
 from curate.report.funnel import funnel, proofs
-from curate.report.gallery import Gallery, hang
+from curate.report.gallery import Gallery, card_of, hang
 from curate.report.pictures import Album
 from curate.report.plots import bar_lists, guard_limit, shots_plot, similarity_plot
 from curate.report.settings import ReportSettings
-from curate.report.sheets import asset, page
+from curate.report.sheets import asset, page, save
 from curate.report.stages import Stages, read_stages
 from curate.report.survey import Survey, chosen, episodes_at, survey
 from curate.report.verdict import verdict
-from curate.storage import Folder
-
-PAGE = "report.html"
 
 FURNITURE = 4096
 """Bytes of filters and remarks that enter the page with its first episode."""
@@ -38,13 +34,7 @@ class Report:
 
     def save(self, run: Run, out: "str | os.PathLike[str] | None" = None) -> Path:
         """Writes RUN/report.html, or the file `out`, whole or not at all."""
-        if out is None and not run.root.is_local:
-            raise InputError(f"{run.root.uri} is not a local folder; say with --out FILE where the report goes")
-        path = run.root.local(PAGE) if out is None else Path(out)
-        if path.is_dir():
-            raise InputError(f"{path} is a folder; give --out the name of a file, such as {path / PAGE}")
-        Folder.of(path.parent).write(path.name, self.html)
-        return path
+        return save(self.html, run.root, out)
 
 
 def write_report(run: Run, settings: ReportSettings | None = None, progress: Progress | None = None) -> Path:
@@ -73,7 +63,7 @@ def make_report(run: Run, settings: ReportSettings | None = None, progress: Prog
 
 
 def _gallery(run: Run, found: Survey, settings: ReportSettings, budget: int) -> Gallery:
-    return hang(episodes_at(run, chosen(found, settings)), Album(run.images, settings), budget)
+    return hang(episodes_at(run, chosen(found, settings)), card_of, Album(run.images, settings), budget)
 
 
 def _context(run: Run, stages: Stages, found: Survey | None) -> dict[str, Any]:

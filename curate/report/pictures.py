@@ -3,21 +3,28 @@
 import base64
 import io
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from curate.errors import InputError
+from curate.errors import InputError, IntegrityError
 from curate.images import BadImage, open_rgb
 from curate.report.settings import ReportSettings
-from curate.storage import ImageStore
 
 MISSING = -1
 """Stands for a picture that is not stored or cannot be decoded."""
+
+
+class Pictures(Protocol):
+    """Where pictures come from, such as curate.storage.ImageStore."""
+
+    def get(self, ref: str) -> bytes:
+        """A picture's bytes; InputError or IntegrityError when it is not there, or not what it should be."""
 
 
 @dataclass
 class Album:
     """Base64 WebP thumbnails by number, in the order in which they were first asked for."""
 
-    images: ImageStore
+    images: Pictures
     settings: ReportSettings
     thumbnails: list[str] = field(default_factory=list)
     missing: set[str] = field(default_factory=set)
@@ -32,7 +39,7 @@ class Album:
     def _add(self, ref: str) -> int:
         try:
             self.thumbnails.append(self._shrunk(self.images.get(ref)))
-        except (InputError, BadImage, OSError, ValueError):  # a ref may be anything in a damaged run
+        except (InputError, IntegrityError, BadImage, OSError, ValueError):  # a ref may be anything in a damaged run
             self.missing.add(ref)
             return MISSING
         return len(self.thumbnails) - 1

@@ -5,6 +5,7 @@ base.html is the page around the sections, figures.html the plot with its legend
 
 import base64
 import hashlib
+import os
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,12 @@ from typing import Any
 from markupsafe import Markup
 
 from curate import __version__
+from curate.errors import InputError
 from curate.report.wording import words
+from curate.storage import Folder
 
 HERE = Path(__file__).parent
+PAGE = "report.html"
 
 
 def page(name: str, context: dict[str, Any], script: Markup | None = None) -> bytes:
@@ -23,6 +27,17 @@ def page(name: str, context: dict[str, Any], script: Markup | None = None) -> by
     known = {"version": __version__, "style": style, "script": script, "policy": policy(style, script)}
     text = str(_template(name).render({**context, **known}))
     return text.encode("utf-8", "replace")  # a manifest may hold half a surrogate pair
+
+
+def save(html: bytes, folder: Folder, out: "str | os.PathLike[str] | None" = None) -> Path:
+    """Writes a page to report.html of a local folder, or to the file `out`, whole or not at all."""
+    if out is None and not folder.is_local:
+        raise InputError(f"{folder.uri} is not a local folder; say with --out FILE where the report goes")
+    path = folder.local(PAGE) if out is None else Path(out)
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; give --out the name of a file, such as {path / PAGE}")
+    Folder.of(path.parent).write(path.name, html)
+    return path
 
 
 @cache

@@ -7,14 +7,12 @@ from pathlib import Path
 
 from curate.errors import InputError
 from curate.report.charts import COLOURS
-from curate.report.sheets import page
+from curate.report.sheets import page, save
 from curate.report.training.curves import METRICS, Curves, best
 from curate.report.training.lines import said
 from curate.report.training.plots import NAME, loss_plots, pace_plots
 from curate.report.wording import short
 from curate.storage import Folder
-
-PAGE = "report.html"
 
 
 @dataclass(frozen=True)
@@ -39,15 +37,8 @@ def is_training(place: "str | os.PathLike[str]") -> bool:
 
 def write_training_page(places: Sequence[str], out: Path | None = None) -> Path:
     """Writes the page of runs to the file `out`, or to report.html of the first."""
-    first = Folder.of(places[0])
-    if out is None and not first.is_local:
-        raise InputError(f"{first.uri} is not a local folder; say with --out FILE where the report goes")
-    path = first.local(PAGE) if out is None else out
-    if path.is_dir():
-        raise InputError(f"{path} is a folder; give --out the name of a file, such as {path / PAGE}")
-    made = training_page([Curves.read(Folder.of(place), name) for place, name in zip(places, names(places), strict=True)])
-    Folder.of(path.parent).write(path.name, made)
-    return path
+    runs = [Curves.read(Folder.of(place), name) for place, name in zip(places, names(places), strict=True)]
+    return save(training_page(runs), Folder.of(places[0]), out)
 
 
 def names(places: Sequence[str]) -> list[str]:
