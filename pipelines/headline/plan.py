@@ -10,7 +10,7 @@ import yaml
 
 from curate.settings import read_yaml
 from pipelines.headline.jobs import Job, curate
-from pipelines.headline.settings import Experiment, Layer, flat, laid_over, require_file
+from pipelines.headline.settings import Experiment, Layer, laid_over, require_file
 
 MODEL = "model"
 """The assembled model: its folder, and its name among the stages."""
@@ -55,7 +55,9 @@ class Planner:
         needs = ("samples",) if self.experiment.samples else ()
         for name in self.experiment.data:
             file = f"specs/data/{name}.yaml"
-            argv = curate("build-episodes", file, "--out", f"data/{name}", "--until", self.experiment.until.get(name, "shards"))
+            until = self.experiment.until.get(name, "report")
+            words = (file, "--out", f"data/{name}", "--until", until, "--workers", self.threads)
+            argv = curate("build-episodes", *words)
             yield Job(f"data/{name}", "data", argv, needs, {file: self._data_spec(name)})
         for name, origin in self.experiment.unrelated.items():
             argv = ("pipelines.headline.unrelated", f"data/{origin}", "--out", f"data/{name}")
@@ -154,8 +156,3 @@ class Planner:
 def dumped(spec: Layer) -> str:
     """Settings as YAML, in their own order."""
     return yaml.safe_dump(spec, sort_keys=False, allow_unicode=True)
-
-
-def overrides_of(layer: Layer) -> list[str]:
-    """Settings as the words behind --set."""
-    return [f"{key}={yaml.safe_dump(value, default_flow_style=True).strip()}" for key, value in flat(layer).items()]

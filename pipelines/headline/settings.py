@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -12,6 +12,13 @@ from curate.settings import Settings, build, read_yaml, with_overrides
 
 Layer = dict[str, Any]
 """Settings to lay over others, key by key."""
+
+
+Figure = Literal[
+    "average_gain", "best_gain", "unseen_gain", "skill_change", "over_knn", "siblings_over_knn",
+    "shuffled_over_chance", "swapped_over_chance", "intervals_apart",
+]  # fmt: skip
+"""What the summary states in points: see summary.figures."""
 
 
 class ModelSettings(Settings):
@@ -32,8 +39,8 @@ class PlanSettings(Settings):
 
     spec: str = ""
     """Stem of the file under mix/; the plan's own name by default."""
-    set: Layer = {}
-    """Dotted settings laid over the file, such as order: flat."""
+    set: Layer = Field(default={})
+    """Settings laid over the file, such as order: flat."""
     materialise: bool = False
     """Give the plan shards of its own, so that another plan may draw from it."""
     fit: str = ""
@@ -59,7 +66,7 @@ class StageSettings(Settings):
     """What it is trained on."""
     once: bool = False
     """Train it with the first seed alone; all seeds go on from that."""
-    config: Layer = {}
+    config: Layer = Field(default={})
     """Settings of `curate train` laid over the experiment's `train`."""
 
 
@@ -68,29 +75,49 @@ class BenchesSettings(Settings):
 
     spec: str
     """Stem of the file beside the experiment's."""
-    names: list[str] = Field(min_length=1)
+    names: tuple[str, ...] = Field(min_length=1)
     """Its benchmarks."""
-    set: Layer = {}
-    """Dotted settings laid over the file."""
-    data: list[str] = Field(min_length=1)
+    set: Layer = Field(default={})
+    """Settings laid over the file."""
+    data: tuple[str, ...] = Field(min_length=1)
     """Runs and plans that must be there first."""
 
 
 class EvaluationSettings(Settings):
     """What some models are asked (`curate evaluate`)."""
 
-    stages: list[str] = Field(min_length=1)
+    stages: tuple[str, ...] = Field(min_length=1)
     """Whose models: stages, or `model`."""
-    benches: list[str] = Field(min_length=1)
+    benches: tuple[str, ...] = Field(min_length=1)
     """Names of groups in `benches`."""
-    shots: list[int] = [0, 1, 2]
+    shots: tuple[int, ...] = (
+        0,
+        1,
+        2,
+    )
     """Numbers of shots, as far as the benchmarks have them."""
-    conditions: list[str] = ["full", "none"]
+    conditions: tuple[str, ...] = (
+        "full",
+        "none",
+    )
     """full, none, text, shuffled, swapped."""
     limit: int | None = Field(default=None, gt=0)
     """Groups of each benchmark at most."""
-    settings: Layer = {}
+    settings: Layer = Field(default={})
     """Further options of the command, name to value, such as batch-tokens: 4096."""
+
+
+class GoalSettings(Settings):
+    """What one figure of the summary has to reach."""
+
+    figure: Figure
+    """Its name, as in summary.py."""
+    at_least: float | None = None
+    """Lower bound, in points."""
+    at_most: float | None = None
+    """Upper bound, in points."""
+    why: str = ""
+    """Whose bound it is, such as the paper's."""
 
 
 class ClaimSettings(Settings):
@@ -98,20 +125,23 @@ class ClaimSettings(Settings):
 
     tuned: str
     """The stage whose gain is the headline."""
-    references: list[str] = Field(min_length=1)
+    references: tuple[str, ...] = Field(min_length=1)
     """Stages that did not learn from demonstrations; each benchmark counts against the best of them there."""
-    benches: list[str] = Field(min_length=1)
+    benches: tuple[str, ...] = Field(min_length=1)
     """Held-out benchmarks, over which the mean is taken."""
-    unseen: list[str] = []
+    unseen: tuple[str, ...] = ()
     """Those of a picture domain that no training shows."""
-    shots: list[int] = [1, 2]
+    shots: tuple[int, ...] = (
+        1,
+        2,
+    )
     """The score of a benchmark is its mean over these numbers of shots."""
-    skill: list[str] = []
+    skill: tuple[str, ...] = ()
     """Benchmarks of single-image skill, measured without demonstrations."""
-    siblings: list[str] = []
+    siblings: tuple[str, ...] = ()
     """Benchmarks on which nearest neighbours are to be beaten."""
-    goals: dict[str, float] = {}
-    """Name of a figure -> bound in points; see summary.py for the names."""
+    goals: tuple[GoalSettings, ...] = ()
+    """What was promised of which figure before the runs."""
 
 
 class AssumedSettings(Settings):
@@ -134,25 +164,25 @@ class AssumedSettings(Settings):
 class Experiment(Settings):
     """All of it."""
 
-    seeds: list[int] = Field(default=[0, 1, 2], min_length=1)
+    seeds: tuple[int, ...] = Field(default=(0, 1, 2), min_length=1)
     """Each trains every stage anew: adapters, and the order in which samples come."""
     jobs: int = Field(default=2, gt=0)
     """Commands that run side by side; each has its share of the cores."""
-    samples: list[str] = []
+    samples: tuple[str, ...] = ()
     """Sample sets that are fetched."""
-    data: list[str] = Field(min_length=1)
+    data: tuple[str, ...] = Field(min_length=1)
     """Runs (`curate build-episodes`), files under data/."""
-    sources: dict[str, Layer] = {}
+    sources: dict[str, Layer] = Field(default={})
     """Name of a source -> import settings laid over the files under data/, for a small rehearsal."""
-    until: dict[str, str] = {}
+    until: dict[str, str] = Field(default={})
     """Run -> the room it stops after, where it needs no episodes."""
-    unrelated: dict[str, str] = {}
+    unrelated: dict[str, str] = Field(default={})
     """Run -> the run whose episodes it holds with demonstrations exchanged among episodes."""
     model: ModelSettings = ModelSettings()
     """What everything starts from."""
     plans: dict[str, PlanSettings] = Field(min_length=1)
     """Plans by name, each after those it refers to."""
-    train: Layer = {}
+    train: Layer = Field(default={})
     """Settings of `curate train` that all stages share."""
     stages: dict[str, StageSettings] = Field(min_length=1)
     """Trainings by name, each after those it starts from."""
@@ -190,7 +220,7 @@ class Experiment(Settings):
         _known("claim", [*claim.benches, *claim.skill], built)
         _known("claim", [*claim.unseen, *claim.siblings], claim.benches)
 
-    def seeds_of(self, stage: str) -> list[int]:
+    def seeds_of(self, stage: str) -> tuple[int, ...]:
         """The seeds that a stage is trained with; `model` has the first alone."""
         return self.seeds[:1] if stage == "model" or self.stages[stage].once else self.seeds
 
@@ -222,23 +252,6 @@ def laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> Layer:
         under = laid.get(key)
         laid[key] = laid_over(under, value) if isinstance(under, Mapping) and isinstance(value, Mapping) else value
     return laid
-
-
-def flat(layer: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings by dotted name, as --set wants them."""
-    found: dict[str, Any] = {}
-    for key, value in layer.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, Mapping) and value:
-            found |= flat(value, f"{name}.")
-        else:
-            found[name] = value
-    return found
-
-
-def in_points(goals: Mapping[str, float], name: str) -> float | None:
-    """A goal, None where none is set; ConfigError never: names are checked by the summary."""
-    return goals.get(name)
 
 
 def require_file(path: Path, what: str) -> Path:

@@ -1,8 +1,7 @@
 """Random demonstrations: the same episodes, each with the demonstrations of another.
 
-Queries, formats, options, pictures, lengths and positions stay what they are, and every set of demonstrations stands in exactly
-one episode; only that the demonstrations have to do with the query is gone. Where another episode's labels happen to be the
-query's, it is left as random as that.
+Queries, formats, options, pictures, lengths and positions stay what they are, and every set of demonstrations stands in
+exactly one episode; only that the demonstrations have to do with the query is gone.
 """
 
 import argparse
@@ -74,7 +73,7 @@ def exchanged(episodes: Sequence[Episode], seed: int) -> list[Episode | None]:
     for key, places in sorted(alike.items(), key=str):
         if not key[1]:
             continue
-        order = np.asarray(places)[rng(seed, "exchange", str(key), episodes[places[0]].id).permutation(len(places))].tolist()
+        order = np.asarray(places)[rng(seed, "exchange", f"{key} {episodes[places[0]].id}").permutation(len(places))].tolist()
         for place, giver in zip(order, [*order[1:], order[0]], strict=True):
             given[place] = episodes[giver] if _may_stand(episodes[place], episodes[giver]) else None
     return given

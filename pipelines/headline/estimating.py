@@ -1,0 +1,159 @@
+"""How long the rest takes: paces measured by what is done, by a few steps of training, or else assumed."""
+
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from pipelines.headline.jobs import DONE, Job, Ledger
+from pipelines.headline.plan import MODEL, dumped
+from pipelines.headline.settings import Experiment, Layer, laid_over
+
+STEPS = 4
+"""Steps that a pace is measured with; the first is left out."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What one job is expected to take."""
+
+    job: Job
+    done: bool
+    seconds: float  # 0 for one that is done
+    by: str  # where the figure is from
+
+
+@dataclass
+class Estimator:
+    """Paces of an experiment in a folder."""
+
+    experiment: Experiment
+    out: Path
+    measure: Callable[[Layer], float | None]  # training settings -> seconds a step, None where it cannot be measured
+
+    def __post_init__(self) -> None:
+        self._paces: dict[str, tuple[float, str]] = {}
+
+    def all(self, jobs: list[Job]) -> list[Estimate]:
+        """An estimate for each."""
+        ledger = Ledger.of(self.out, jobs)
+        return [Estimate(job, True, 0.0, "done") if ledger.is_done(job) else self._of(job, jobs) for job in jobs]
+
+    def _of(self, job: Job, jobs: list[Job]) -> Estimate:
+        if job.kind == "train":
+            config = yaml.safe_load(next(iter(job.files.values())))
+            pace, by = self._pace(job, config)
+            left = max(0, (config.get("steps") or 0) - steps_done(self.out / job.run))
+            return Estimate(job, False, left * pace + self.experiment.assumed.job_seconds, by)
+        known = [took for other in jobs if same_work(job, other) and (took := seconds_taken(self.out, other)) is not None]
+        if known:
+            return Estimate(job, False, statistics.median(known), "measured")
+        return Estimate(job, False, self._assumed(job), "assumed")
+
+    def _pace(self, job: Job, config: Layer) -> tuple[float, str]:
+        """Seconds a step: of this run, of another seed of the stage, of a few steps made now, or assumed."""
+        stage = stage_of(job)
+        if (own := step_seconds(self.out / job.run)) is not None:
+            return own, "its own steps"
+        if stage not in self._paces:
+            others = [step_seconds(run) for run in sorted((self.out / "runs").glob(f"{stage}-*"))]
+            known = [pace for pace in others if pace is not None]
+            if known:
+                self._paces[stage] = statistics.median(known), "steps of another seed"
+            elif (pace := self.measure(config)) is not None:
+                self._paces[stage] = pace, f"{STEPS} steps measured now"
+            else:
+                self._paces[stage] = self.experiment.assumed.step_seconds, "assumed"
+        return self._paces[stage]
+
+    def _assumed(self, job: Job) -> float:
+        assumed = self.experiment.assumed
+        work = {
+            "data": assumed.pictures / assumed.pictures_per_second / max(1, len(self.experiment.data)),
+            "evaluate": assumed.asks / assumed.asks_per_second,
+        }
+        return assumed.job_seconds + work.get(job.kind, 0.0)
+
+
+def finish_of(estimates: list[Estimate], at_once: int) -> float:
+    """Seconds until all is done: every job begins in its turn as soon as its needs are done and a place is free."""
+    ends: dict[str, float] = {one.job.name: 0.0 for one in estimates if one.done}
+    places = [0.0] * at_once
+    for one in (one for one in estimates if not one.done):
+        ready = max((ends.get(need, 0.0) for need in one.job.needs), default=0.0)
+        place = min(range(at_once), key=lambda at: (max(places[at], ready), -places[at]))
+        places[place] = ends[one.job.name] = max(places[place], ready) + one.seconds
+    return max([*ends.values(), 0.0])
+
+
+def stage_of(job: Job) -> str:
+    """train/coherent-0 -> coherent."""
+    return job.name.removeprefix("train/").rpartition("-")[0]
+
+
+def same_work(job: Job, other: Job) -> bool:
+    """Whether another's seconds tell this one's: the same job before a change, or the same questions to another model."""
+    if job.kind == "evaluate" == other.kind:
+        return job.name.split("/")[1] == other.name.split("/")[1]
+    return job.name == other.name
+
+
+def seconds_taken(out: Path, job: Job) -> float | None:
+    """What a job took when it was last done, whatever has changed since."""
+    row = _read(out / DONE / f"{job.name}.json")
+    took = row.get("seconds")
+    return float(took) if isinstance(took, int | float) else None
+
+
+def steps_done(run: Path) -> int:
+    """How far a training's log has come."""
+    return max((int(row.get("step", 0)) for row in _rows(run)), default=0)
+
+
+def step_seconds(run: Path) -> float | None:
+    """The median pace of a training's log; None where there is none."""
+    paces = [float(row["step_s"]) for row in _rows(run) if row.get("kind") == "train" and row.get("step_s")]
+    return statistics.median(paces) if paces else None
+
+
+def measured_step(out: Path, config: Layer) -> float | None:
+    """Seconds a step of a training, of a few steps made now on the untrained model; None where plan or model are not there."""
+    if not (out / str(config["data"]["plan"]) / "plan.json").exists() or not (out / MODEL / "config.json").exists():
+        return None
+    with tempfile.TemporaryDirectory() as place:
+        few = {
+            "model": MODEL,
+            "out": f"{place}/run",
+            "steps": STEPS,
+            "validation": None,
+            "log": {"every": 1, "tensorboard": False},
+        }
+        trial = laid_over(config, {**few, "checkpoint": {"every": STEPS, "best": None}})
+        file = Path(place) / "trial.yaml"
+        file.write_text(dumped(trial), encoding="utf-8")
+        command = [sys.executable, "-m", "pipelines.cli", "train", str(file)]
+        if subprocess.run(command, cwd=out, capture_output=True, check=False).returncode:
+            return None
+        paces = [float(row["step_s"]) for row in _rows(Path(place) / "run") if row.get("step_s")]
+        return statistics.median(paces[1:]) if len(paces) > 1 else None
+
+
+def _rows(run: Path) -> list[Layer]:
+    from train.metrics.logbook import read_rows
+
+    place = run / "metrics.jsonl"
+    return list(read_rows(place)) if place.is_file() else []
+
+
+def _read(place: Path) -> Layer:
+    try:
+        found = json.loads(place.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
