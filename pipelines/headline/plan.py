@@ -135,21 +135,23 @@ class Planner:
         )
 
     def _evaluations(self, stage: str, seed: int) -> Iterator[Job]:
+        before: list[str] = []
         for name, asked in self.experiment.evaluate.items():
             if stage not in asked.stages:
                 continue
             model = self.run_of(stage, seed)
             label = MODEL if stage == MODEL else f"{stage}-{seed}"
             benches = [f"benches/{bench}" for group in asked.benches for bench in self.experiment.benches[group].names]
-            words: list[Any] = [model, *benches, "--out", f"evaluations/{name}/{label}"]
+            words: list[Any] = [model, *benches, "--out", f"evaluations/{label}", "--name", label]
             words += ["--shots", ",".join(map(str, asked.shots)), "--conditions", ",".join(asked.conditions)]
             words += ["--limit", asked.limit] if asked.limit else []
-            words += [word for key, value in asked.settings.items() for word in (f"--{key}", value)]
-            needs = (self._job_of(stage, seed), *(f"benches/{group}" for group in asked.benches))
-            yield Job(f"evaluate/{name}/{label}", "evaluate", curate("evaluate", *words), needs)
+            words += [word for key, value in asked.settings.items() for word in ("--set", f"{key}={value}")]
+            needs = (self._job_of(stage, seed), *(f"benches/{group}" for group in asked.benches), *before)
+            before = [f"evaluate/{name}/{label}"]  # both add to one folder
+            yield Job(before[0], "evaluate", curate("evaluate", *words), needs)
 
     def _report(self, evaluations: list[Job]) -> Job:
-        places = [job.name.replace("evaluate/", "evaluations/", 1) for job in evaluations]
+        places = dict.fromkeys(f"evaluations/{job.name.rpartition('/')[2]}" for job in evaluations)
         return Job("report", "report", curate("report", *places), tuple(job.name for job in evaluations))
 
 

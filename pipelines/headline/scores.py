@@ -68,24 +68,20 @@ class Scores:
 def read_scores(experiment: Experiment, out: Path) -> Scores:
     """All evaluations of an experiment that are there; InputError when none is."""
     scores, found = Scores(experiment), False
-    for name, asked in experiment.evaluate.items():
-        for stage in asked.stages:
-            for seed in experiment.seeds_of(stage):
-                place = out / "evaluations" / name / (MODEL if stage == MODEL else f"{stage}-{seed}")
-                if is_evaluation(str(place)):
-                    found = True
-                    _read(scores, Evaluation.open(str(place)), stage, seed)
+    for stage in dict.fromkeys(stage for asked in experiment.evaluate.values() for stage in asked.stages):
+        for seed in experiment.seeds_of(stage):
+            place = out / "evaluations" / (MODEL if stage == MODEL else f"{stage}-{seed}")
+            if is_evaluation(str(place)):
+                found = True
+                _read(scores, Evaluation.open(str(place)), stage, seed)
     if not found:
         raise InputError(f"{out} has no evaluation yet; run the experiment first")
     return scores
 
 
 def _read(scores: Scores, evaluation: Evaluation, stage: str, seed: int) -> None:
-    """Of two evaluations with the same cell the one with more questions counts."""
     for row in _main(evaluation.rows):
         cell = (stage, seed, row.bench, row.condition, row.shots)
-        if cell in scores.rows and scores.rows[cell].groups >= row.groups:
-            continue
         answers = evaluation.answers(row.bench, row.condition, row.shots)
         scores.rows[cell] = row
         scores.tables[cell] = by_group([answer.right for answer in answers], [answer.group for answer in answers])

@@ -104,7 +104,7 @@ class EvaluationSettings(Settings):
     limit: int | None = Field(default=None, gt=0)
     """Groups of each benchmark at most."""
     settings: Layer = Field(default={})
-    """Further options of the command, name to value, such as batch-tokens: 4096."""
+    """Settings of the reader and of the evaluation, such as batch_tokens: 4096."""
 
 
 class GoalSettings(Settings):
