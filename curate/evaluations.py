@@ -191,9 +191,10 @@ def answers_name(bench: str, condition: str, shots: int) -> str:
 
 
 def read_answers(folder: Folder, name: str) -> list[Answer]:
-    """The answers in a file up to the first line that is none; [] where there is no file."""
+    """The answers in a file up to the first line that is none, or has no end; [] where there is no file."""
+    data = folder.read(name) if folder.exists(name) else b""
     found: list[Answer] = []
-    for row in json_lines(folder.read(name)) if folder.exists(name) else ():
+    for row in json_lines(data[: data.rfind(b"\n") + 1]):
         try:
             found.append(Answer.of(row))
         except (KeyError, TypeError, ValueError):

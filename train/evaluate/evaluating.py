@@ -5,6 +5,7 @@ what is missing; with more shots, conditions, benchmarks or a larger limit it ad
 for what the folder holds.
 """
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,6 +39,9 @@ from train.folder import alone_in
 
 DIGITS = 6
 """Decimals of a log-probability that are kept: more would be noise of the machine."""
+
+LEAST = -1e6
+"""The logarithm that stands for that of 0, which JSON has not."""
 
 
 class Progress(Protocol):
@@ -150,8 +154,7 @@ def _answered(reader: Reader, cell: Cell, items: Sequence[Item], asking: Asking,
     by_likelihood = cell.likelihoods and settings.scoring == "auto"
     asks = [asking.ask(item, cell.condition, by_likelihood) for item in items]
     if by_likelihood:
-        scores = [[round(score, DIGITS) for score in row] for row in reader.likelihoods(asks)]
-        return [_by_scores(item, row) for item, row in zip(items, scores, strict=True)]
+        return [_by_scores(item, row) for item, row in zip(items, reader.likelihoods(asks), strict=True)]
     metric = cell.bench.manifest.metric
     return [
         _by_text(metric, item, said) for item, said in zip(items, reader.generate(asks, settings.max_new_tokens), strict=True)
@@ -159,8 +162,11 @@ def _answered(reader: Reader, cell: Cell, items: Sequence[Item], asking: Asking,
 
 
 def _by_scores(item: Item, scores: Sequence[float]) -> Answer:
-    choice, right = score_likelihoods(item, scores)
-    return Answer(item.id, item.group, choice, right, scores=tuple(scores))
+    """A likelihood of 0 is written as LEAST; an item with a score that is no number counts as one that did not fit."""
+    known = [max(round(score, DIGITS), LEAST) for score in scores if not math.isnan(score)]
+    kept = tuple(known) if len(known) == len(scores) else ()
+    choice, right = score_likelihoods(item, kept)
+    return Answer(item.id, item.group, choice, right, scores=kept)
 
 
 def _by_text(metric: str, item: Item, said: str | None) -> Answer:
