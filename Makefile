@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test lint bench docs clean
+.PHONY: demo test lint bench headline docs clean
 
 demo: $(READY)  ## the main job on real pages and pictures; prints where the report is
 	$(BIN)/curate demo --out runs/demo
@@ -21,6 +21,11 @@ lint: $(READY)  ## style, types, who may import whom, and the documentation
 bench: $(READY)  ## tables of speed beside other tools, in one run each
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[bench]'
 	for bench in benchmarks/bench_*.py; do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done
+
+# HEADLINE_SMALL=1 rehearses it in minutes; ARGS=--dry-run lists its jobs and hours; run it again and it goes on.
+headline: $(READY)  ## the headline experiment: data, benchmarks, trainings, evaluations, report
+	$(BIN)/python -m pipelines.headline recipes/headline/headline.yaml $(if $(HEADLINE_SMALL),--over recipes/headline/small.yaml) \
+		--out runs/headline$(if $(HEADLINE_SMALL),-small) $(ARGS)
 
 docs: $(READY)  ## the documentation, served locally
 	$(BIN)/mkdocs serve
