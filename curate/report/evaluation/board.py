@@ -15,6 +15,8 @@ DRAWS = 4000
 """Of the bootstrap over seeds and groups; bounds wobble by a tenth of a point."""
 GRADED = "cider"
 """The metric that is no share: 0 to 10."""
+CAPTION = (GRADED, "rouge-l")
+"""Metrics that are no accuracy, and enter no mean with one."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,11 @@ class Task:
         return self.metric != GRADED
 
     @property
+    def is_accuracy(self) -> bool:
+        """Whether scores are shares of right answers."""
+        return self.metric not in CAPTION
+
+    @property
     def alone(self) -> bool:
         """Whether it asks about single pictures only, without demonstrations."""
         return self.shots == (0,)
@@ -85,6 +92,11 @@ class Board:
         if not board.tasks:
             raise InputError("no evaluation has a result yet; let curate evaluate finish")
         return board
+
+    @property
+    def benches(self) -> list[Task]:
+        """One task a benchmark: that of its first metric."""
+        return list({(task.bench, task.digest): task for task in reversed(self.tasks)}.values())[::-1]
 
     def score(self, model: Model, task: Task, condition: str, shots: int) -> Score | None:
         """A model's score; of several seeds their mean, with an interval over seeds and groups. None where it was not asked.

@@ -56,6 +56,15 @@ def controls(board: Board, tasks: Sequence[Task], shots: Mapping[Task, int]) -> 
     return [_control(board, task, shots[task]) for task in tasks if shots[task]]
 
 
+def above_chance(found: Sequence[Control]) -> tuple[int, int]:
+    """Scores that are above chance though the demonstrations tell nothing, and how many were looked at."""
+    harmful = {HEADS[name] for name in HARMFUL}
+    figures = [
+        figure for control in found for *_, row, _ in control.rows for figure in row if figure and figure.head in harmful
+    ]
+    return sum(figure.failed for figure in figures), len(figures)
+
+
 def _control(board: Board, task: Task, shots: int) -> Control:
     chance = task.chance.get(shots)
     table = {
@@ -119,7 +128,7 @@ def skill(board: Board, tasks: Sequence[Task], gains: Gains | None) -> Skill:
         for model in board.models:
             score = board.score(model, task, "none", 0)
             gain = gains.of.get((model.series, task)) if gains else None
-            cells.append((cell_of(score, task), gain_cell(gain) if gain and task.is_share else None))
+            cells.append((cell_of(score, task), gain_cell(gain, task) if gain else None))
         if any(cell.said != "–" for cell, _ in cells):
             rows.append((task.label, task.said(task.chance.get(0)), cells))
     return Skill(rows)

@@ -14,7 +14,7 @@ Table = dict[str, float]
 
 @dataclass(frozen=True)
 class Gain:
-    """A model's score minus the reference's, both as shares (CIDEr as it is)."""
+    """A model's score minus the reference's, both as accuracies (CIDEr as it is)."""
 
     value: float
     low: float | None  # None where answers cannot be paired
@@ -41,7 +41,7 @@ class Gains:
 
 
 def gains_of(board: Board, reference: Model, tasks: Sequence[Task], shots: "dict[Task, int]") -> Gains:
-    """The gains of all other models on tasks, each at the number of shots given for it; means over tasks that are shares."""
+    """The gains of all other models on tasks, each at the number of shots given for it; means over accuracies."""
     others = [model for model in board.models if model is not reference]
     found, p_values, tables = {}, {}, {}
     for model in others:
@@ -96,10 +96,10 @@ def _means(
     gains: dict[tuple[int, Task], Gain],
     tables: dict[tuple[int, Task], list[Table]],
 ) -> dict[tuple[int, str], Gain]:
-    """Over all tasks that are shares, and over those of a domain where it has several."""
-    shares = [task for task in tasks if task.is_share]
-    domains = {task.domain: [other for other in shares if other.domain == task.domain] for task in shares}
-    sets = {"": shares} | {name: held for name, held in domains.items() if name and 1 < len(held) < len(shares)}
+    """Over all accuracies, and over those of a domain where it has several."""
+    accuracies = [task for task in tasks if task.is_accuracy]
+    domains = {task.domain: [other for other in accuracies if other.domain == task.domain] for task in accuracies}
+    sets = {"": accuracies} | {name: held for name, held in domains.items() if name and 1 < len(held) < len(accuracies)}
     means = {}
     for model in models:
         for name, held in sets.items():

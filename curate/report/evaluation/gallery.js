@@ -27,7 +27,7 @@
     const chips = [item.bench, plural(Number(item.shots), "shot")].map((text) => make("li", {}, make("bdi", { text: words(text) })));
     const facts = ["id", "source", "licence", "record"].map((name) => [name, item[name]]);
     facts.push(["query", [query.demonstration, query.document].filter(Boolean).join(" from ")]);
-    return make("article", { class: `card w${Math.max(2, Math.min(item.turns.length, 5))}`, tabindex: "0", "aria-label": `Item ${item.number}` },
+    return make("article", { class: item.turns.length > 1 ? `card w${Math.min(item.turns.length, 5)}` : "card w2 solo", tabindex: "0", "aria-label": `Item ${item.number}` },
       make("header", {}, make("h3", { text: `Item ${item.number}` }), make("span", { class: "concept" }, make("bdi", { text: item.concept })),
         make("ul", { class: "chips" }, ...chips)),
       make("ol", { class: "turns" }, ...shown, turnNode(query, 0, true, answers(item, query))),

@@ -10,11 +10,11 @@ from curate.benches import Bench
 from curate.errors import InputError
 from curate.evaluations import is_evaluation
 from curate.report.evaluation.board import Board, Task
-from curate.report.evaluation.controls import controls, skill
+from curate.report.evaluation.controls import above_chance, controls, skill
 from curate.report.evaluation.gains import Gains, gains_of
 from curate.report.evaluation.gallery import Hall, card_of, exhibits, outcome_order
 from curate.report.evaluation.models import Model, models_of
-from curate.report.evaluation.scores import bands, charts, gain_bands, gain_rows
+from curate.report.evaluation.scores import bands, charts, gain_bands, gain_rows, numbers
 from curate.report.evaluation.summary import facts_of, headline
 from curate.report.gallery import Gallery, hang
 from curate.report.pictures import Album
@@ -62,11 +62,11 @@ def evaluation_page(
         raise InputError(f"{others[0]} is no evaluation (it has no evaluation.json); only evaluations share a page")
     board = Board.of(models_of(places))
     context = _context(board, _reference(board, against))
-    benches = {task: bench for task in _by_bench(board) if (bench := board.bench(task))}
+    benches = {task: bench for task in board.benches if (bench := board.bench(task))}
     budget = int(settings.max_megabytes * 1e6) - len(_render(context, board, Gallery())) - FURNITURE
     gallery = _gallery(board, benches, settings, budget)
     made = _render(context, board, gallery)
-    counts = (len(board.models), len(_by_bench(board)), len(gallery.cards), len(gallery.thumbnails), gallery.missing)
+    counts = (len(board.models), len(board.benches), len(gallery.cards), len(gallery.thumbnails), gallery.missing)
     return EvaluationPage(made, *counts)
 
 
@@ -81,21 +81,25 @@ def _reference(board: Board, against: str | None) -> Model:
 
 def _context(board: Board, reference: Model) -> dict[str, Any]:
     shots = {task: board.focus(task) for task in board.tasks}
-    asked = [task for task in board.tasks if not task.alone]
-    alone = [task for task in board.tasks if task.alone]
-    gains = gains_of(board, reference, asked or alone, shots)
+    asked = [task for task in board.benches if not task.alone]
+    alone = [task for task in board.benches if task.alone]
+    main = asked or alone
+    gains, tampered = gains_of(board, reference, main, shots), controls(board, asked, shots)
     return {
         "models": board.models,
+        "seeds": any(len(model.runs) > 1 for model in board.models),
         "reference": reference,
-        "tasks": board.tasks,
+        "benches": len(board.benches),
         "warnings": board.warnings,
-        "headline": headline(board, gains, asked or alone, shots),
-        "bands": bands(board, asked or alone, shots),
-        "gains": gain_bands(gains, asked or alone, shots),
+        "headline": headline(board, gains, main, shots),
+        "bands": bands(board, main, shots),
+        "numbers": numbers(board),
+        "gains": gain_bands(gains, main, shots),
         "gain_models": gains.models,
-        "gain_rows": gain_rows(gains, asked or alone),
-        "charts": charts(board, asked),
-        "controls": controls(board, asked, shots),
+        "gain_rows": gain_rows(gains, main),
+        "charts": charts(board, [task for task in board.tasks if not task.alone]),
+        "controls": tampered,
+        "above": above_chance(tampered),
         "skills": [(title, skill(board, held, _at_none(board, reference, held))) for title, held in _skills(alone, asked)],
         "facts": facts_of(board),
     }
@@ -108,11 +112,6 @@ def _skills(alone: list[Task], asked: list[Task]) -> list[tuple[str, list[Task]]
 
 def _at_none(board: Board, reference: Model, tasks: list[Task]) -> Gains | None:
     return gains_of(board, reference, tasks, dict.fromkeys(tasks, 0)) if len(board.models) > 1 else None
-
-
-def _by_bench(board: Board) -> list[Task]:
-    """One task a benchmark, whatever its metrics."""
-    return list({(task.bench, task.digest): task for task in reversed(board.tasks)}.values())[::-1]
 
 
 def _gallery(board: Board, benches: dict[Task, Bench], settings: ReportSettings, budget: int) -> Gallery:

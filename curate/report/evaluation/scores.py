@@ -13,6 +13,7 @@ from curate.report.evaluation.models import Model
 from curate.report.training.lines import nice
 
 KNN = "knn"
+MINUS = "\N{MINUS SIGN}"
 SHARES = Axis(0.0, 1.0, [Tick(at / 4, f"{25 * at}") for at in range(5)])
 
 
@@ -49,7 +50,7 @@ class Chart:
 
 def bands(board: Board, tasks: Sequence[Task], shots: Mapping[Task, int]) -> tuple[list[Band], Markup]:
     """Every benchmark's models at its number of shots, and the axis below them."""
-    made = [_band(board, task, shots[task]) for task in tasks if task.is_share]
+    made = [_band(board, task, shots[task]) for task in tasks if task.is_accuracy]
     return made, forest_axis(SHARES, "accuracy in per cent")
 
 
@@ -96,6 +97,11 @@ def _chart(board: Board, task: Task) -> Chart:
     return Chart(task.label, task.title, picture, head, [(str(shots), _numbers(board, task, shots)) for shots in task.shots])
 
 
+def numbers(board: Board) -> list[tuple[str, str, list[Cell]]]:
+    """All scores as one table: benchmark, shots, a cell for chance, for kNN and for each model."""
+    return [(task.label, str(shots), _numbers(board, task, shots)) for task in board.tasks for shots in task.shots]
+
+
 def _guide(kind: str, task: Task, places: Mapping[int, int]) -> Guide:
     known = {
         shots: task.chance.get(shots) if kind == "chance" else task.baselines.get(shots, {}).get(kind) for shots in places
@@ -139,7 +145,7 @@ def gain_bands(gains: Gains, tasks: Sequence[Task], shots: Mapping[Task, int]) -
         rows.append((domain or "mean", "mean over its benchmarks" if domain else "of all benchmarks", held))
     for task in tasks:
         found = [(m, gains.of[m.series, task]) for m in gains.models if (m.series, task) in gains.of]
-        rows += [(task.label, plural(shots[task], "shot"), found)] if found and task.is_share else []
+        rows += [(task.label, plural(shots[task], "shot"), found)] if found and task.is_accuracy else []
     if not rows:
         return [], Markup("")
     axis = _axis([gain for *_, held in rows for _, gain in held])
@@ -159,7 +165,9 @@ def _axis(gains: Sequence[Gain]) -> Axis:
     """Round places around all intervals, zero among them."""
     ends = [end for gain in gains for end in (gain.value, gain.low, gain.high) if end is not None]
     places = nice(100 * min(0.0, *ends), max(100 * max(0.0, *ends), 1.0), 5)
-    return Axis(places[0] / 100, places[-1] / 100, [Tick(at / 100, f"{at:+g}" if at else "0") for at in places])
+    return Axis(
+        places[0] / 100, places[-1] / 100, [Tick(at / 100, f"{at:+g}".replace("-", MINUS) if at else "0") for at in places]
+    )
 
 
 def points(gain: Gain) -> str:
@@ -174,17 +182,19 @@ def gain_rows(gains: Gains, tasks: Sequence[Task]) -> list[tuple[str, list[Cell]
     """The same as a table: benchmark, a cell a model."""
     rows = [(name or "mean", [gain_cell(gains.means.get((m.series, name))) for m in gains.models])
             for name in dict.fromkeys(name for _, name in gains.means)]  # fmt: skip
-    shares = [task for task in tasks if task.is_share]
-    return rows + [(task.label, [gain_cell(gains.of.get((m.series, task))) for m in gains.models]) for task in shares]
+    return rows + [(task.label, [gain_cell(gains.of.get((m.series, task)), task) for m in gains.models]) for task in tasks]
 
 
-def gain_cell(gain: Gain | None) -> Cell:
-    """A gain with its interval and p-value; good or bad where the interval leaves zero out."""
+def gain_cell(gain: Gain | None, task: Task | None = None) -> Cell:
+    """A gain with its interval and p-value; good or bad where the interval leaves zero out. `task` is None for means."""
     if gain is None:
         return Cell("–")
-    small = [] if gain.low is None or gain.high is None else [f"{_signed(gain.low)} to {_signed(gain.high)}"]
+    share = task is None or task.is_share
+    small = []
+    if gain.low is not None and gain.high is not None:
+        small.append(f"{_signed(gain.low, share)} to {_signed(gain.high, share)}")
     small += [] if gain.p is None else [f"p {p_said(gain.p)}"]
-    return Cell(_signed(gain.value), ", ".join(small), {1: "good", -1: "bad", 0: ""}[gain.sure])
+    return Cell(_signed(gain.value, share), ", ".join(small), {1: "good", -1: "bad", 0: ""}[gain.sure])
 
 
 def p_said(p: float) -> str:
@@ -192,5 +202,7 @@ def p_said(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def _signed(value: float) -> str:
-    return f"{100 * value + 0.0:+.1f}".replace("-0.0", "+0.0") if abs(value) >= 5e-4 else "0.0"
+def _signed(value: float, share: bool = True) -> str:
+    """A difference with its sign: points, or CIDEr."""
+    said = f"{100 * value:+.1f}" if share else f"{value:+.2f}"
+    return said[1:] if not float(said) else said.replace("-", MINUS)

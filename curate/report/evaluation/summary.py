@@ -26,7 +26,7 @@ class Tile:
 
 def headline(board: Board, gains: Gains, tasks: Sequence[Task], shots: Mapping[Task, int]) -> list[Tile]:
     """The mean over the benchmarks that every model was asked, a tile a model, and the mean gain."""
-    shared = [t for t in tasks if t.is_share and all(board.score(m, t, "full", shots[t]) for m in board.models)]
+    shared = [t for t in tasks if t.is_accuracy and all(board.score(m, t, "full", shots[t]) for m in board.models)]
     tiles = []
     for model in board.models if shared else []:
         scores = [board.score(model, task, "full", shots[task]) for task in shared]
