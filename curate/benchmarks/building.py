@@ -99,7 +99,8 @@ class Builder:
         left_out = {"demonstrations": _counts(material.faults), "questions": {k: n for k, n in made.left_out.items() if n}}
         if not self.spec.decontaminate.against:
             return {}
-        found = proof(made.items, concepts_of(made.items, material), self.seen, self.spec.decontaminate)
+        concepts = concepts_of(made.items, material)
+        found = proof(made.items, concepts, self.seen, self.spec.decontaminate, made.pictures.keys())
         if any(found["shared"].values()):
             raise QualityError(f"benchmark {bench.name!r} shares {found['shared']} with training, so it is not written")
         return {**found, "demonstrations": len(material.demonstrations), "left_out": left_out}

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from curate.benches import IMAGES, Bench, Item
 from curate.benchmarks.baselines import BLIND, baselines
 from curate.benchmarks.decontaminating import shared
+from curate.benchmarks.kinds import KINDS
 from curate.benchmarks.seen import read_seen
 from curate.benchmarks.settings import Decontamination
 from curate.errors import InputError, IntegrityError
@@ -39,7 +40,7 @@ def _pictures(bench: Bench) -> Iterator[str]:
 
 def _shortcuts(bench: Bench, margin: float) -> Iterator[str]:
     found = baselines(bench.items, bench.manifest.metric)
-    if found != bench.manifest.baselines and bench.manifest.kind in _BUILT:
+    if found != bench.manifest.baselines and bench.manifest.kind in KINDS:
         yield "the baselines are not what bench.json states"
     for shots, scores in found.items():
         for name in BLIND:
@@ -73,12 +74,11 @@ def _nesting(items: Sequence[Item]) -> Iterator[str]:
 def _overlap(bench: Bench, against: Sequence[str], settings: Decontamination) -> Iterator[str]:
     # bench.json does not list concepts; labels are class names where the kind is choice, and made up or answers elsewhere
     labels = {shot.label for item in bench.items for shot in _shots(item)} if bench.manifest.kind == "choice" else set()
-    for what, count in shared(bench.items, labels, read_seen(against), settings).items():
+    refs = {image.ref for item in bench.items for shot in _shots(item) for image in shot.images}
+    composed = refs if bench.manifest.disjoint.get("composed") == len(refs) else set()
+    for what, count in shared(bench.items, labels, read_seen(against), settings, composed).items():
         if count:
             yield f"{count} {what.replace('_', ' ')} are training's too"
-
-
-_BUILT = ("choice", "naming", "caption", "question")
 
 
 def _shots(item: Item) -> Iterator[Shot]:

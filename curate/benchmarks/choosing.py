@@ -74,7 +74,7 @@ class Chooser:
     def _round(self, able: list[int], made: int) -> list[Block]:
         """Blocks of classes that have a query left, as many as are still wanted."""
         order = rng(self.seed, "bench.round", f"{self.spec.name}/{made}").permutation(able).tolist()
-        free = [code for code in order if self._asked[code]]
+        free = [code for code in order if self._ready(code)]
         blocks: list[Block] = []
         while len(free) >= self.ways and (made + len(blocks) + 1) * self.ways <= self.spec.queries:
             block = self._block(free, f"b{made + len(blocks):04d}")
@@ -87,20 +87,33 @@ class Chooser:
                 self._asked[code].remove(row)
         return blocks
 
+    def _ready(self, code: int) -> bool:
+        """Whether a class has a query left that its own demonstrations may stand with; those before it are dropped."""
+        while self._asked[code] and self._filled("", [code], self._asked[code][:1]) is None:
+            self._asked[code].pop(0)
+            self.left_out["query_without_enough_that_may_stand_with_it"] += 1
+        return bool(self._asked[code])
+
     def _block(self, free: list[int], name: str) -> Block | None:
         """A block around the first free class, None when no partners go with it."""
-        block, members = None, [free[0]]
+        members, queries = [free[0]], self._asked[free[0]][:1]
         for code in self._partners(free):
             if not all(self.classes.may_meet(code, member) for member in members):
                 continue
-            tried = self._filled(name, [*members, code])
-            if tried is None:
+            more = [*members, code], [*queries, self._query_like(queries[0], code)]
+            block = self._filled(name, *more)
+            if block is None:
                 continue
-            members, block = [*members, code], tried
+            members, queries = more
             if len(members) == self.ways:
                 return block
         self.left_out["class_without_partners"] += 1
         return None
+
+    def _query_like(self, first: int, code: int) -> int:
+        """The class's next query, from the source of `first` if there is one, so that sources tell nothing apart."""
+        sources = self.material.pool.sources
+        return next((row for row in self._asked[code] if sources[row] == sources[first]), self._asked[code][0])
 
     def _partners(self, free: list[int]) -> list[int]:
         """The other free classes, best first."""
@@ -117,17 +130,17 @@ class Chooser:
         means = {code: self.material.directions(np.array(self._shown[code])).mean(axis=0) for code in codes}
         return {code: mean / max(float(np.linalg.norm(mean)), 1e-6) for code, mean in means.items()}
 
-    def _filled(self, name: str, members: list[int]) -> Block | None:
-        """Queries and demonstrations for classes, None when the guard leaves too few."""
+    def _filled(self, name: str, members: list[int], queries: list[int]) -> Block | None:
+        """Demonstrations for classes and their queries, None when the guard leaves too few."""
         most = max(self.spec.shots)
-        queries = [self._asked[code][0] for code in members]
+        if not self._distinct(queries):
+            return None
         if not most:
-            return Block(name, tuple(members), tuple(queries), ((),) * len(members)) if self._distinct(queries) else None
+            return Block(name, tuple(members), tuple(queries), ((),) * len(members))
         rows, places = self._candidates(queries, members, most + SPARE)
         good = fit_together(self._guard, np.array(queries), rows)
         support = [[int(row) for row in rows[good & (places == place)][:most]] for place in range(len(members))]
-        if min(map(len, support)) < most or not self._distinct(queries):
-            self.left_out["guard_left_too_few"] += 1
+        if min(map(len, support)) < most:
             return None
         return Block(name, tuple(members), tuple(queries), tuple(map(tuple, support)))
 

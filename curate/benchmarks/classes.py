@@ -3,10 +3,12 @@
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 import numpy as np
 
 from curate.benchmarks.material import Material, concept_key
+from curate.benchmarks.settings import ClassBenchSettings
 from curate.episodes.dice import Ints
 from curate.episodes.pool import LABEL, normal
 from curate.schema import Demonstration
@@ -38,15 +40,19 @@ class Classes:
         return bool(self.parents[one]) and self.parents[one] == self.parents[other]
 
 
-def concept_classes(material: Material, level: int = 0) -> tuple[Classes, int]:
-    """Classes by concept, that of `level` in each record's list (0 the most specific), and how many were left out because
-    training has a concept of that name. Sentences and addresses are no labels. All concepts of a record are true of its
-    picture."""
+def concept_classes(material: Material, spec: ClassBenchSettings) -> tuple[Classes, Counter[str]]:
+    """Classes by concept, that of the spec's level in each record's list, and why some were left out. Sentences and addresses
+    are no labels. All concepts of a record are true of its picture."""
+    level, left_out = spec.level, Counter[str]()
     lists = [[name for name in d.concepts if normal(name)] for d in material.demonstrations]
     own = [names[level] if len(names) > level else "" for names in lists]
     known = sorted({normal(name) for name in own if name})
-    seen = {name for name in known if concept_key(name) in material.concepts}
-    codes = {name: at for at, name in enumerate(name for name in known if name not in seen and _is_label(name))}
+    kept = []
+    for name in known:
+        why = _why_not(name, material, spec)
+        left_out[why] += bool(why)
+        kept += [] if why else [name]
+    codes = {name: at for at, name in enumerate(kept)}
     parents: dict[int, Counter[str]] = defaultdict(Counter)
     for row, names in enumerate(lists):
         if own[row] and len(names) > level + 1 and normal(own[row]) in codes:
@@ -55,7 +61,7 @@ def concept_classes(material: Material, level: int = 0) -> tuple[Classes, int]:
     borne = ([codes[normal(name)] for name in names if normal(name) in codes] for names in lists)
     related = _related(material.demonstrations, borne)
     names = _written(own, of, len(codes))
-    return Classes(of, names, [""] * len(codes), [_most(parents[at]) for at in range(len(codes))], related), len(seen)
+    return Classes(of, names, [""] * len(codes), [_most(parents[at]) for at in range(len(codes))], related), +left_out
 
 
 def answer_classes(material: Material, tasks: Sequence[str], by_question: bool) -> Classes:
@@ -94,5 +100,11 @@ def _most(counts: Counter[str]) -> str:
     return min(counts, key=lambda text: (-counts[text], text)) if counts else ""
 
 
-def _is_label(name: str) -> bool:
-    return len(name) <= LABEL and "://" not in name
+def _why_not(name: str, material: Material, spec: ClassBenchSettings) -> str:
+    """Why a concept is no class, "" when it is."""
+    wanted = not spec.only or any(fnmatchcase(name, normal(pattern)) for pattern in spec.only)
+    if not wanted or any(fnmatchcase(name, normal(pattern)) for pattern in spec.without):
+        return "class_not_wanted"
+    if len(name) > LABEL or "://" in name:
+        return "class_no_label"
+    return "class_in_training" if concept_key(name) in material.concepts else ""

@@ -5,7 +5,7 @@ their own records (`proof`), so that the second would find what the first let th
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -85,14 +85,18 @@ def _near(ours: npt.NDArray[np.float32], theirs: Vectors, cosine: float) -> npt.
     return near
 
 
-def shared(items: Sequence[Item], concepts: Iterable[str], seen: Seen, settings: Decontamination) -> dict[str, int]:
+def shared(
+    items: Sequence[Item], concepts: Iterable[str], seen: Seen, settings: Decontamination, composed: Container[str] = ()
+) -> dict[str, int]:
     """How many pictures, documents and concepts of items are training's too, by the rules that are on. All zero is what a
-    decontaminated benchmark has. `concepts` are those of its demonstrations."""
+    decontaminated benchmark has. `concepts` are those of its demonstrations. `composed` are refs of pictures that were made of
+    clean cut-outs: hashes of scattered things are alike by chance, so those are compared by their bytes alone."""
     images = {image.ref: image for image in _images(items)}
     near = nearest_bits(images.values(), seen)
     found = {"pictures": len(seen.refs & images.keys())}
     if settings.perceptual_bits is not None:
-        found["near_pictures"] = sum(near[image.phash] <= settings.perceptual_bits for image in images.values())
+        hashed = [image.phash for ref, image in images.items() if ref not in composed]
+        found["near_pictures"] = sum(near[phash] <= settings.perceptual_bits for phash in hashed)
     if settings.documents:
         found["documents"] = len(seen.documents & {shot.document_id for item in items for shot in _shots(item)})
     if settings.concepts:
@@ -101,7 +105,9 @@ def shared(items: Sequence[Item], concepts: Iterable[str], seen: Seen, settings:
     return found
 
 
-def proof(items: Sequence[Item], concepts: Iterable[str], seen: Seen, settings: Decontamination) -> dict[str, Any]:
+def proof(
+    items: Sequence[Item], concepts: Iterable[str], seen: Seen, settings: Decontamination, composed: Container[str] = ()
+) -> dict[str, Any]:
     """What stands in bench.json: training's places, what the finished items share with them, and how many of their pictures
     come within how many perceptual-hash bits of the nearest training picture."""
     names = sorted(set(concepts))
@@ -112,8 +118,9 @@ def proof(items: Sequence[Item], concepts: Iterable[str], seen: Seen, settings: 
         "against": seen.places,
         "rules": settings.model_dump(mode="json", exclude={"against"}),
         "pictures": len(images),
+        "composed": sum(ref in composed for ref in images),
         "concepts": len(names),
-        "shared": shared(items, names, seen, settings),
+        "shared": shared(items, names, seen, settings, composed),
         "nearest_bits": {str(at): bits[at] for at in range(NEAR + 1) if bits[at]},
         "smallest_distance": min(bits, default=64),
     }

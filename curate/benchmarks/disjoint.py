@@ -35,7 +35,8 @@ def _left_out(manifest: BenchManifest) -> str:
 
 def _shared(manifest: BenchManifest) -> str:
     found = manifest.disjoint
-    title = f"## Shared by the finished benchmark ({found['pictures']:,} pictures, {found['concepts']:,} concepts)\n\n"
+    made = f", {found['composed']:,} of them composed of cut-outs and compared by bytes alone" if found["composed"] else ""
+    title = f"## Shared by the finished benchmark ({found['pictures']:,} pictures{made}; {found['concepts']:,} concepts)\n\n"
     return title + _table(("What", "Shared with training"), [(_words(what), str(n)) for what, n in found["shared"].items()])
 
 

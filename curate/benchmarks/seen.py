@@ -20,8 +20,9 @@ from curate.storage import Folder
 
 PSEUDO = "classification"
 """Format of the episodes whose labels may be made-up words."""
+CAPTION = "caption"
 LABEL = 60
-"""Characters of the longest answer or option that is taken for a concept in samples that name none."""
+"""Characters of the longest label that is taken for a concept where nothing names one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,16 +94,16 @@ class Sight:
         self._sets["broader"] |= set(keys)
 
     def _episode(self, episode: Episode, known: Mapping[str, tuple[str, ...]]) -> int:
-        """A sample tells its query's concept and its labels; what else its demonstrations show, `known` tells."""
+        """What a sample's turns show, `known` tells; of turns that it does not know, labels are taken for concepts."""
         self._concepts([episode.concept])
         for shot in (*episode.demonstrations, episode.query):
             self._images |= {image.ref: image.phash for image in shot.images}
             self._sets["documents"].add(shot.document_id)
             self._concepts(known.get(shot.demonstration_id, ()))
-            labels = [text for text in (shot.label, *shot.options) if len(text) <= LABEL]
-            for label in labels:
-                self._concepts([label])
-            self._sets["words"] |= {label.casefold() for label in labels if episode.format == PSEUDO}
+            if shot.demonstration_id not in known and episode.format != CAPTION and len(shot.label) <= LABEL:
+                self._concepts([shot.label])
+            if episode.format == PSEUDO:
+                self._sets["words"].add(shot.label.casefold())
         return 1
 
     def _concepts_behind(self, plan: Plan) -> dict[str, tuple[str, ...]]:

@@ -72,6 +72,10 @@ class ClassBenchSettings(BenchSettings):
     """The other classes: any; of the same broader concept; or those with the most alike pictures."""
     level: int = Field(default=0, ge=0, le=8)
     """Which of a demonstration's concepts is its class: 0 the most specific, 1 the next, ..."""
+    only: list[str] = Field(default=[])
+    """Patterns such as "*bird*" of the classes to take; all where empty."""
+    without: list[str] = Field(default=[])
+    """Patterns of the classes to leave out, such as "uppercase"."""
 
 
 class BenchesSpec(Settings):

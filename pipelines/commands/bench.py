@@ -122,14 +122,19 @@ def _tell(benches: list[dict[str, Any]], as_json: bool) -> None:
     if as_json:
         answer(benches)
         return
-    names = list(dict.fromkeys(name for facts in benches for scores in facts["baselines"].values() for name in scores))
-    rows = []
-    for facts in benches:
-        for shots, count in facts["counts"].items():
-            scores = facts["baselines"].get(shots, {})
-            shown = [f"{scores[name]:.3f}" if name in scores else "" for name in names]
-            rows.append([facts["name"], facts["kind"], shots, f"{count['groups']:,}", f"{count['items']:,}", *shown])
-    table("benchmarks", ["name", "kind", "shots", "questions", "items", *names], rows, left=2)
+    rows = [_row(facts, shots) for facts in benches for shots in facts["counts"]]
+    table("benchmarks", ["name", "shots", "questions", "items", "chance", "best blind", "knn"], rows)
+
+
+def _row(facts: dict[str, Any], shots: str) -> list[str]:
+    """A number of shots of a benchmark; `best blind` is what scores best without a look at the query's picture."""
+    from curate.benchmarks.baselines import BLIND
+
+    count, scores = facts["counts"][shots], facts["baselines"].get(shots, {})
+    blind = max((scores[name] for name in BLIND if name in scores), default=None)
+    found = [scores.get("chance"), blind, scores.get("knn")]
+    shown = ["" if score is None else f"{score:.3f}" for score in found]
+    return [facts["name"], shots, f"{count['groups']:,}", f"{count['items']:,}", *shown]
 
 
 def _pairs(counts: dict[str, int]) -> str:

@@ -44,14 +44,14 @@ class Choice:
 
     def build(self, spec: ClassBenchSettings, material: Material, seed: int) -> Made:
         """Every question at every number of shots in all its arrangements."""
-        classes, seen = concept_classes(material, spec.level)
+        classes, left_out = concept_classes(material, spec)
         chooser = Chooser(spec, material, classes, spec.ways, spec.distractors, seed)
-        items: list[Item] = []
+        templates, items = load_templates()["multiple_choice"], list[Item]()
         for block in chooser.choose():
-            template = pick(load_templates()["multiple_choice"], seed, f"{spec.name}/{block.name}")
+            template = pick(templates, seed, f"{spec.name}/{block.name}")
             wording = Letters(template, classes.named(block.classes))
             items += block_items(spec, material, block, wording, seed, True)
-        return Made(items, {"class_in_training": seen, **chooser.left_out})
+        return Made(items, dict(left_out + chooser.left_out))
 
 
 KINDS.register("choice")(Choice())

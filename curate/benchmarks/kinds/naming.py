@@ -53,16 +53,15 @@ class Naming:
 
     def build(self, spec: NamingSettings, material: Material, seed: int) -> Made:
         """Every question at every number of shots, a positive in every position."""
-        classes, seen = concept_classes(material, spec.level)
+        classes, left_out = concept_classes(material, spec)
         chooser = Chooser(spec, material, classes, spec.ways, spec.distractors, seed)
-        items: list[Item] = []
         questions = [template.say() for template in load_templates()["classification"] if not template.lists_options]
-        words = made_up(material, spec.name, seed)
+        words, items = made_up(material, spec.name, seed), list[Item]()
         for block in chooser.choose():
             question = pick(questions, seed, f"{spec.name}/{block.name}")
             wording = Names(question, self._names(spec, block, seed, words))
             items += block_items(spec, material, block, wording, seed, False)
-        return Made(items, {"class_in_training": seen, **chooser.left_out})
+        return Made(items, dict(left_out + chooser.left_out))
 
     def _names(self, spec: NamingSettings, block: Block, seed: int, words: dict[int, list[str]]) -> tuple[str, ...]:
         """Names of one length that no block before has; InputError when they run out."""

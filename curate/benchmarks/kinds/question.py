@@ -59,9 +59,9 @@ class Question:
         """Every question at every number of shots, a demonstration of its answer in every position."""
         classes = answer_classes(material, self._tasks(spec, material), spec.same_question)
         chooser = Chooser(spec, material, classes, spec.ways, "random", seed)
-        items: list[Item] = []
+        templates, items = load_templates()["open_qa"], list[Item]()
         for block in chooser.choose():
-            template = pick(load_templates()["open_qa"], seed, f"{spec.name}/{block.name}")
+            template = pick(templates, seed, f"{spec.name}/{block.name}")
             wording = Answers(template, material, classes.named(block.classes))
             items += block_items(spec, material, block, wording, seed, False)
         return Made(items, dict(chooser.left_out))
