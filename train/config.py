@@ -142,8 +142,9 @@ class ComputeSettings(Settings):
     dtype: Literal["float32", "bfloat16"] = "bfloat16"
     """Type of the computation. Trained weights are float32 masters either way, frozen ones are kept in this type."""
 
-    attention: Literal["sdpa", "eager", "flex_attention"] = "sdpa"
-    """Attention function of the language model."""
+    attention: Literal["auto", "sdpa", "eager", "flex_attention", "segmented"] = "auto"
+    """Attention function of the language model. auto: `segmented`, which goes episode by episode, on a CPU; `sdpa` on a GPU
+    and under `compile`."""
 
     recompute: Literal["none", "selective", "full"] = "none"
     """Activation checkpointing: nothing, all but matrix products and attention, or whole blocks are computed again."""

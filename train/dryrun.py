@@ -99,7 +99,7 @@ def _built(config: TrainConfig, plan: Plan, world: int) -> DryRun:
     from train.model.tuning import prepare
 
     model = empty_model(config.model, config.remote_code)
-    use_attention(model, config.compute.attention)
+    use_attention(model, "sdpa" if config.compute.attention in ("auto", "segmented") else config.compute.attention)
     parts = parts_of(model)
     loading = 4.0 * sum(parameter.numel() for parameter in model.parameters())
     model = prepare(model, parts, config)

@@ -1,9 +1,9 @@
 """Attention that keeps the episodes of a packed row apart: a block-diagonal causal mask, as each attention function wants it.
 
 transformers hands a four-dimensional mask through to the attention function as it is, and each function reads
-it in its own way: `sdpa` takes booleans, `eager` adds numbers, `flex_attention` wants a BlockMask. The wrong kind
-is not refused there, it computes something else; so masks are made here only, and whatever cannot be isolated
-by such a mask is refused before it trains on a leak.
+it in its own way: `sdpa` takes booleans, `eager` adds numbers, `flex_attention` wants a BlockMask, and our `segmented`
+the episodes' numbers. The wrong kind is not refused there, it computes something else; so masks are made here only,
+and whatever cannot be isolated by such a mask is refused before it trains on a leak.
 """
 
 from typing import TYPE_CHECKING, Literal, TypeAlias, cast, get_args
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch.nn.attention.flex_attention import BlockMask
     from transformers import PretrainedConfig, PreTrainedModel
 
-Implementation: TypeAlias = Literal["sdpa", "eager", "flex_attention"]
+Implementation: TypeAlias = Literal["sdpa", "eager", "flex_attention", "segmented"]
 Mask: TypeAlias = "torch.Tensor | BlockMask"
 
 WHOLE, SLIDING = "full_attention", "sliding_attention"
@@ -38,8 +38,9 @@ def attention_mask(segments: "torch.Tensor", implementation: Implementation, dty
     """Who sees whom: position q sees k when k is not after q and both are of the same episode.
 
     `segments` [B, L] numbers the episodes of each row, 0 is padding. Gives booleans [B, 1, L, L] for sdpa, numbers of
-    `dtype` [B, 1, L, L] to be added to the scores for eager, a BlockMask for flex_attention. Padding sees the padding
-    before it, so that no position sees nothing, which would be a division by zero.
+    `dtype` [B, 1, L, L] to be added to the scores for eager, a BlockMask for flex_attention, and the numbers themselves
+    [B, 1, 1, L] for segmented. Under a mask padding sees the padding before it, so that no position sees nothing,
+    which would be a division by zero.
     """
     if implementation == "sdpa":
         return _seen(segments)
@@ -47,6 +48,10 @@ def attention_mask(segments: "torch.Tensor", implementation: Implementation, dty
         return _added(segments, dtype)
     if implementation == "flex_attention":
         return _blocks(segments)
+    if implementation == "segmented":
+        from train.model.segmented import numbers
+
+        return numbers(segments)
     raise ConfigError(_no_mask(str(implementation)))
 
 

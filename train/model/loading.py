@@ -22,7 +22,7 @@ def load_model(place: str, compute: "ComputeSettings", remote_code: bool = False
     start = weights_of(place)
     model = _loaded(start.base, remote_code)
     start.lay_over(model)
-    use_attention(model, compute.attention)
+    use_attention(model, attention_of(compute))
     return model.eval()
 
 
@@ -81,8 +81,20 @@ def _config(place: str, offline: bool, remote_code: bool) -> "PretrainedConfig":
     return config
 
 
+def attention_of(compute: "ComputeSettings") -> str:
+    """The attention function that is asked for, `auto` resolved."""
+    import torch
+
+    if compute.attention != "auto":
+        return compute.attention
+    gpu = compute.device == "cuda" or (compute.device == "auto" and torch.cuda.is_available())
+    return "sdpa" if gpu or compute.compile else "segmented"
+
+
 def use_attention(model: "PreTrainedModel", attention: str) -> None:
     """The language model attends by the function called `attention`; towers keep theirs. ConfigError where it cannot."""
+    import train.model.segmented  # noqa: F401  makes ours known
+
     text = model.config.get_text_config(decoder=True)
     own = [name for name in model.config.sub_configs if getattr(model.config, name, None) is text]
     try:

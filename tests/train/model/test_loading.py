@@ -67,7 +67,7 @@ def test_an_empty_model_has_the_same_parts_and_no_weights(folder: Path) -> None:
     assert sizes(empty) == sizes(load_model(str(folder), PLAIN))
 
 
-@pytest.mark.parametrize("attention", ["sdpa", "eager", "flex_attention"])
+@pytest.mark.parametrize("attention", ["sdpa", "eager", "flex_attention", "segmented"])
 def test_the_language_model_attends_as_asked_and_the_tower_as_before(attention: str, folder: Path) -> None:
     model = load_model(str(folder), ComputeSettings(attention=attention))  # type: ignore[arg-type]
     assert implementation_of(model) == attention
