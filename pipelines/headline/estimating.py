@@ -11,6 +11,7 @@ from pathlib import Path
 
 import yaml
 
+from curate.benches import BENCH
 from pipelines.headline.jobs import DONE, Job, Ledger
 from pipelines.headline.plan import MODEL, dumped
 from pipelines.headline.settings import Experiment, Layer, laid_over
@@ -51,7 +52,7 @@ class Estimator:
             pace, by = self._pace(job, config)
             left = max(0, (config.get("steps") or 0) - steps_done(self.out / job.run))
             return Estimate(job, False, left * pace + self.experiment.assumed.job_seconds, by)
-        known = [took for other in jobs if same_work(job, other) and (took := seconds_taken(self.out, other)) is not None]
+        known = [took for other in jobs if same_work(job, other) if (took := seconds_taken(self.out, other)) is not None]
         if known:
             return Estimate(job, False, statistics.median(known), "measured")
         return Estimate(job, False, self._assumed(job), "assumed")
@@ -76,9 +77,24 @@ class Estimator:
         assumed = self.experiment.assumed
         work = {
             "data": assumed.pictures / assumed.pictures_per_second / max(1, len(self.experiment.data)),
-            "evaluate": assumed.asks / assumed.asks_per_second,
+            "evaluate": self._asks(job) / assumed.asks_per_second if job.kind == "evaluate" else 0.0,
         }
         return assumed.job_seconds + work.get(job.kind, 0.0)
+
+    def _asks(self, job: Job) -> float:
+        """Items that an evaluation asks: as the benchmarks have them, or as they are expected to."""
+        asked = self.experiment.evaluate[job.name.split("/")[1]]
+        names = [name for group in asked.benches for name in self.experiment.benches[group].names]
+        cells = ((name, condition, shots) for name in names for condition in asked.conditions for shots in asked.shots)
+        each = dict.fromkeys((name, condition, 0 if condition == "none" else shots) for name, condition, shots in cells)
+        return sum(self._items(name, shots, asked.limit) for name, _, shots in each)
+
+    def _items(self, bench: str, shots: int, limit: int | None) -> float:
+        counts = _read(self.out / "benches" / bench / BENCH).get("counts", {}).get(str(shots))
+        if counts is None:
+            arrangements = self.experiment.assumed.arrangements
+            counts = {"groups": self.experiment.assumed.groups, "items": self.experiment.assumed.groups * arrangements}
+        return float(counts["items"] * min(1.0, (limit or counts["groups"]) / counts["groups"]))
 
 
 def finish_of(estimates: list[Estimate], at_once: int) -> float:

@@ -67,7 +67,7 @@ class Planner:
         spec = read_yaml(require_file(self.recipe / "data" / f"{name}.yaml", f"data names {name!r}"))
         for source in spec.get("sources", []):
             source["settings"] = laid_over(source.get("settings", {}), self.experiment.sources.get(source["name"], {}))
-        return dumped(spec)
+        return dumped(laid_over(spec, self.experiment.over.get(name, {})))
 
     def _model(self) -> Job:
         model = self.experiment.model
@@ -142,7 +142,8 @@ class Planner:
             model = self.run_of(stage, seed)
             label = MODEL if stage == MODEL else f"{stage}-{seed}"
             benches = [f"benches/{bench}" for group in asked.benches for bench in self.experiment.benches[group].names]
-            words: list[Any] = [model, *benches, "--out", f"evaluations/{label}", "--name", label]
+            name_of = MODEL if stage == MODEL else f"{stage}-seed-{seed}"  # curate report folds seeds of a name into one model
+            words: list[Any] = [model, *benches, "--out", f"evaluations/{label}", "--name", name_of]
             words += ["--shots", ",".join(map(str, asked.shots)), "--conditions", ",".join(asked.conditions)]
             words += ["--limit", asked.limit] if asked.limit else []
             words += [word for key, value in asked.settings.items() for word in ("--set", f"{key}={value}")]
@@ -152,7 +153,8 @@ class Planner:
 
     def _report(self, evaluations: list[Job]) -> Job:
         places = dict.fromkeys(f"evaluations/{job.name.rpartition('/')[2]}" for job in evaluations)
-        return Job("report", "report", curate("report", *places), tuple(job.name for job in evaluations))
+        argv = curate("report", *places, "--against", self.experiment.claim.references[0])
+        return Job("report", "report", argv, tuple(job.name for job in evaluations))
 
 
 def dumped(spec: Layer) -> str:

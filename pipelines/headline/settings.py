@@ -157,8 +157,10 @@ class AssumedSettings(Settings):
     """A step of training on one thread."""
     asks_per_second: float = 10
     """Questions that a model answers on one thread."""
-    asks: int = 3_000
-    """Questions of one model in one evaluation."""
+    groups: int = 60
+    """Questions of a benchmark that is not built yet."""
+    arrangements: int = 4
+    """Items of a question."""
 
 
 class Experiment(Settings):
@@ -174,6 +176,8 @@ class Experiment(Settings):
     """Runs (`curate build-episodes`), files under data/."""
     sources: dict[str, Layer] = Field(default={})
     """Name of a source -> import settings laid over the files under data/, for a small rehearsal."""
+    over: dict[str, Layer] = Field(default={})
+    """Run -> settings laid over its file."""
     until: dict[str, str] = Field(default={})
     """Run -> the room it stops after, where it needs no episodes."""
     unrelated: dict[str, str] = Field(default={})
@@ -212,6 +216,7 @@ class Experiment(Settings):
         self._claim_is_measured()
         _known("unrelated", self.unrelated.values(), self.data)
         _known("until", self.until, self.data)
+        _known("over", self.over, self.data)
         return self
 
     def _claim_is_measured(self) -> None:
