@@ -27,7 +27,10 @@ class Root:
 
     def place(self, name: str) -> str:
         """Where a relative name leads; Unusable("outside_root") when it leads out, also through links."""
-        clean = safe_name(name)
+        try:
+            clean = safe_name(name)
+        except UnicodeEncodeError:  # half a surrogate pair, which JSON can spell
+            raise Unusable("bad_encoding", "a file's name") from None
         if clean is None:
             raise Unusable("outside_root", name[:200])
         try:

@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 
 from curate.benches import Item, Metric
 from curate.benchmarks.arranging import Arrangement, arrangements
-from curate.benchmarks.composing import MOST
+from curate.benchmarks.composing import MOST, Cutout
 from curate.benchmarks.kinds import KINDS, Made
 from curate.benchmarks.kinds.naming import made_up
 from curate.benchmarks.material import Material
@@ -87,7 +87,7 @@ def _blocks(spec: CountingSettings, studio: Studio, material: Material) -> Itera
         query, rounds = next(asked), distinct(shown, max(spec.shots))
         turns = [("query", query), *((f"shot{at}", cutout) for at, cutout in enumerate(rounds))]
         made = [
-            [_shot(spec, studio.scene(cutout, n, f"{name}/{key}"), n, said) for key, cutout in turns]
+            [_shot(spec, cutout, studio.scene(cutout, n, f"{name}/{key}"), n, said) for key, cutout in turns]
             for n, said in zip(counts, answers, strict=True)
         ]
         labels = tuple(map(str, counts))
@@ -113,9 +113,9 @@ def _answers(spec: CountingSettings, counts: list[int], words: list[str], dice: 
     return tuple(words[at] for at in dice.choice(len(words), size=len(counts), replace=False).tolist())
 
 
-def _shot(spec: CountingSettings, image: Image, count: int, answer: str) -> Shot:
+def _shot(spec: CountingSettings, cutout: Cutout, image: Image, count: int, answer: str) -> Shot:
     question = spec.question or QUESTIONS.get(spec.answers, QUESTION)
-    return Shot("support", None, f"composed/{image.ref[:32]}", "", (image,), question, answer, str(count))
+    return Shot("support", None, cutout.demonstration.id, "", (image,), question, answer, str(count))
 
 
 def _items(block: Block, shots: int, studio: Studio) -> Iterator[Item]:

@@ -130,8 +130,8 @@ def _group(
 
     def shot(shown: Pair, cutout: Cutout, key: str, operator: Operator) -> Shot:
         images = studio.pair(cutout, shown, f"{name}/{key}", together)
-        said, told = str(OPERATORS[operator](*shown)), f"composed/{images[0].ref[:24]}-{images[-1].ref[:24]}"
-        return Shot("support", None, told, "", images, spec.question, said, said)
+        said = str(OPERATORS[operator](*shown))
+        return Shot("support", None, cutout.demonstration.id, "", images, spec.question, said, said)
 
     queries = tuple(shot(pair, object_, "query", operator) for operator in spec.operators)
     support = tuple(
