@@ -73,7 +73,7 @@ class Row:
         default_factory=dict
     )  # answerers without a model, {} where demonstrations were changed
     skipped: int = 0  # items that did not fit
-    copies: dict[str, float] = field(default_factory=dict)  # share of answers equal to that of the first | last | nearest shot
+    copies: dict[str, float] = field(default_factory=dict)  # share of answers that are those of the first, last, nearest shot
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,12 +72,24 @@ def _baselines(known: Mapping[str, float], condition: str) -> dict[str, float]:
 
 
 def _copies(cell: Cell, answers: Sequence[Answer]) -> dict[str, float]:
-    """How often the model says what the first, last or nearest demonstration says."""
-    same: dict[str, list[bool]] = {"first": [], "last": [], "nearest": []}
+    """How often the model says what the first, last or nearest demonstration says; where turns have options of their own, by
+    what answers mean, and by the bare letter of the first and the last."""
+    same: dict[str, list[bool]] = {}
     for item, answer in zip(cell.items, answers, strict=True):
-        for where, shot in _standing(item.episode.demonstrations).items():
-            same[where].append(answer.choice is not None and normal(answer.choice) == normal(shot.answer))
-    return {where: sum(hits) / len(hits) for where, hits in same.items() if hits}
+        said, shots = answer.choice or "", _standing(item.episode.demonstrations)
+        meant = _meaning(item, said)
+        for where, shot in shots.items():
+            same.setdefault(where, []).append(normal(meant) == normal(shot.label if shot.options else shot.answer) != "")
+        for where in ("first", "last") if item.episode.query.options else ():
+            same.setdefault(f"{where}-letter", []).append(normal(said) == normal(shots[where].answer) != "")
+    return {where: sum(hits) / len(hits) for where, hits in same.items()}
+
+
+def _meaning(item: Item, said: str) -> str:
+    """What a choice stands for among the query's options."""
+    options = item.episode.query.options
+    at = item.choices.index(said) if said in item.choices else len(options)
+    return options[at] if at < len(options) and options[at] not in item.choices else said
 
 
 def _standing(shots: Sequence[Shot]) -> dict[str, Shot]:
