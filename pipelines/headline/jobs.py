@@ -24,6 +24,7 @@ class Job:
     argv: tuple[str, ...]  # behind `python -m`
     needs: tuple[str, ...] = ()  # names of jobs that must be done first
     files: Mapping[str, str] = field(default_factory=dict)  # path -> text that the command reads, written before it starts
+    alone_in: str = ""  # a place that only one job at a time may write to
     run: str = ""  # the folder of a training, whose summary says whether it came to its end
 
     def shown(self) -> str:

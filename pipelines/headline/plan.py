@@ -90,7 +90,8 @@ class Planner:
                 words += ["--size-of", f"plans/{plan.size_of}"]
                 needs.append(f"plans/{plan.size_of}")
             argv = ("pipelines.headline.fitting", *words, *(["--materialise"] if plan.materialise else []))
-            yield Job(f"plans/{name}", "plan", argv, tuple(dict.fromkeys(needs)), files)
+            needed = tuple(dict.fromkeys(needs))
+            yield Job(f"plans/{name}", "plan", argv, needed, files, alone_in="plans/catalogue")
 
     def _drawn_from(self, spec: Layer) -> Iterator[str]:
         """Jobs that make what a mix draws from: its places are relative to specs/mix."""
@@ -131,7 +132,7 @@ class Planner:
         needs = [self._job_of(known.model, seed), f"plans/{known.plan}"]
         needs += [held] if (held := (config.get("validation") or {}).get("plan")) else []
         return Job(
-            f"train/{name}", "train", curate("train", file), tuple(needs), {file: dumped(config)}, self.run_of(stage, seed)
+            f"train/{name}", "train", curate("train", file), tuple(needs), {file: dumped(config)}, run=self.run_of(stage, seed)
         )
 
     def _evaluations(self, stage: str, seed: int) -> Iterator[Job]:

@@ -79,9 +79,12 @@ class Runner:
         for job in list(waiting):
             if len(self.running) >= self.at_once:
                 return
-            if done.issuperset(job.needs):
+            if done.issuperset(job.needs) and not self._taken(job):
                 waiting.remove(job)
                 self.running.append(self._started(job))
+
+    def _taken(self, job: Job) -> bool:
+        return bool(job.alone_in) and job.alone_in in {one.job.alone_in for one in self.running}
 
     def _started(self, job: Job) -> Running:
         job.write_files(self.out)

@@ -63,6 +63,11 @@ def test_as_many_run_side_by_side_as_may(tmp_path: Path, at_once: int, expected:
     assert {line.split()[0] for line in told(tmp_path / "out")[:2]} == expected
 
 
+def test_two_that_write_to_one_place_take_turns(tmp_path: Path) -> None:
+    run(tmp_path / "out", [replace(job(name, seconds=0.3), alone_in="catalogue") for name in "ab"])
+    assert told(tmp_path / "out") == ["begins a", "ends a", "begins b", "ends b"]
+
+
 def test_what_is_done_is_not_done_again_unless_it_changed(tmp_path: Path) -> None:
     out, jobs = tmp_path / "out", [job("a"), job("b", "a"), job("c")]
     run(out, jobs)
