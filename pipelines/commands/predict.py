@@ -83,6 +83,9 @@ def predict(
         typer.Option("--balanced/--unbalanced", help="As many of each label, or those that come first.", show_default=False),
     ] = None,
     letters: Annotated[bool, typer.Option("--letters", help="Ask for the letter of an option instead of the label.")] = False,
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="Divide out what a blank picture makes likely, against favoured labels.")
+    ] = False,
     question: Annotated[
         str | None, typer.Option(help="What to ask; {options} stands for the labels.", show_default=False)
     ] = None,
@@ -114,6 +117,7 @@ def predict(
     from train.evaluate import Predictor, PredictSettings
 
     given: dict[str, Any] = {"shots": shots, "select": select, "ways": ways, "labels": labels, "letters": letters or None}
+    given |= {"calibrate": calibrate or None}
     given |= {"question": question, "label_of": label_of, "balanced": balanced}
     plain = with_overrides(read_yaml(config) if config else {}, overrides)
     plain |= {name: str(value) if isinstance(value, StrEnum) else value for name, value in given.items() if value is not None}

@@ -10,7 +10,7 @@ for said in predictor.predict("photos"):
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,7 +24,7 @@ from curate.settings import build
 from curate.storage import hash_json
 from train.evaluate.prediction_rows import Prediction
 from train.evaluate.predictions import PredictionFile
-from train.evaluate.questions import LETTERS, Questions, shares
+from train.evaluate.questions import LETTERS, Questions, blank_picture, shares
 from train.evaluate.records import Ask, Picture, Reader
 from train.evaluate.selecting import Embedder, Fixed, Query, Retrieved, Selection, SelectSettings
 
@@ -39,6 +39,10 @@ class PredictSettings(SelectSettings):
 
     letters: bool = False
     """With closed labels: questions list them under letters, and the letter is the answer."""
+
+    calibrate: bool = False
+    """With closed labels: what a blank picture in the picture's place makes likely is divided out (contextual calibration,
+    arXiv 2102.09690). Against models that favour a label whatever they see; one more ask for each list of demonstrations."""
 
     question: str | None = None
     """Asked of every picture, and of demonstrations that have no question of their own; {options} stands for the labels.
@@ -95,6 +99,7 @@ class Predictor:
         self._closed = self.settings.labels == "closed"
         self._questions = Questions(demos, self.settings.question, self._closed and self.settings.letters)
         self._selection = self._selecting()
+        self._blank: dict[tuple[int, ...], list[float]] = {}
         _check(self.settings, demos)
 
     @classmethod
@@ -173,7 +178,7 @@ class Predictor:
         """One of each name, in order."""
         waiting, found = _read(names, source)
         chosen = self._selection.of([Query(one.image.ref, one.data) for one in waiting])
-        said = self._said([self._ask(one, rows) for one, rows in zip(waiting, chosen, strict=True)])
+        said = self._said([self._ask(one, rows) for one, rows in zip(waiting, chosen, strict=True)], chosen)
         if waiting and not any(said):
             shots = max(map(len, chosen))
             raise InputError(
@@ -197,11 +202,26 @@ class Predictor:
     def _pictures_of(self, row: int) -> tuple[Picture, ...]:
         return tuple(_shown(image, self.demos.data(image.ref)) for image in self.demos.rows[row].pictures)
 
-    def _said(self, asks: Sequence[Ask]) -> Sequence[Any]:
+    def _said(self, asks: Sequence[Ask], chosen: Sequence[Sequence[int]]) -> Sequence[Any]:
         """Log-probabilities of the choices, or a text; nothing for an ask that does not fit."""
         if self._closed:
-            return self.reader.likelihoods(asks)
+            scores = self.reader.likelihoods(asks)
+            return self._without_bias(asks, chosen, scores) if self.settings.calibrate else scores
         return [None if text is None else (text,) for text in self.reader.generate(asks, self.settings.max_new_tokens)]
+
+    def _without_bias(
+        self, asks: Sequence[Ask], chosen: Sequence[Sequence[int]], scores: Sequence[Sequence[float]]
+    ) -> list[list[float]]:
+        """Log-probabilities less those of the same choices for a blank picture behind the same demonstrations."""
+        keys = [tuple(rows) for rows in chosen]
+        self._blank = {key: known for key, known in self._blank.items() if key in set(keys)}
+        new = {key: ask for key, ask in zip(keys, asks, strict=True) if key not in self._blank}
+        blanks = [replace(ask, query=replace(ask.query, pictures=(blank_picture(),))) for ask in new.values()]
+        self._blank.update(zip(new, self.reader.likelihoods(blanks) if blanks else [], strict=True))
+        pairs = [(score, self._blank[key]) for score, key in zip(scores, keys, strict=True)]
+        return [
+            [one - bias for one, bias in zip(score, blank, strict=True)] if score and blank else [] for score, blank in pairs
+        ]
 
     def _found(self, one: _Waiting, rows: Sequence[int], answer: Any) -> Found:
         if not answer:

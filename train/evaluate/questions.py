@@ -1,11 +1,14 @@
 """What demonstrations and pictures are asked, and how labels stand as answers."""
 
+import io
 import math
 import string
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 
 from curate.labelled import Labelled, LabelledSet
+from curate.storage import sha256
 from train.evaluate.records import Picture, Turn
 
 LETTERS = string.ascii_uppercase
@@ -52,6 +55,19 @@ def _usual(rows: Iterable[Labelled], otherwise: str) -> str:
     """The question that most demonstrations have; "" where captions answer none."""
     own = Counter(row.question for row in rows if row.question is not None)
     return own.most_common(1)[0][0] if own else otherwise
+
+
+BLANK_SIDE = 224
+
+
+@cache
+def blank_picture() -> Picture:
+    """White paper, which shows nothing."""
+    from PIL import Image
+
+    out = io.BytesIO()
+    Image.new("RGB", (BLANK_SIDE, BLANK_SIDE), "white").save(out, "PNG")
+    return Picture(f"{sha256(out.getvalue())}.png", out.getvalue(), BLANK_SIDE, BLANK_SIDE)
 
 
 def shares(scores: Mapping[str, float]) -> dict[str, float]:

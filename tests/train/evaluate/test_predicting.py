@@ -146,6 +146,15 @@ class TestWords:
         assert {turn.answer for turn in ask.demonstrations} == {"A", "B", "C"}
         assert [one.label for one in said[:3] if isinstance(one, Prediction)] == list(COLOURS)
 
+    @pytest.mark.parametrize("select", ["fixed", "retrieved"])
+    def test_what_a_blank_picture_makes_likely_is_divided_out(self, labelled: Path, photos: Path, select: str) -> None:
+        reader = Copier()
+        said = list(predictor(labelled, reader, ByColour(), select=select, shots=1, calibrate=True).predict(photos))
+        assert all(isinstance(one, Prediction) and set(one.scores.values()) == {0.333333} for one in said)
+        lists = {tuple(ask.demonstrations) for ask in reader.asked}
+        assert len(reader.asked) - 7 >= len(lists)  # a blank for each list of demonstrations and chunk
+        assert len(reader.asked) == 8 if select == "fixed" else len(lists) > 1
+
     def test_open_answers_are_written_by_the_model(self, labelled: Path, photos: Path) -> None:
         said = list(predictor(labelled, embedder=ByColour(), labels="open", select="retrieved", shots=1).predict(photos))
         assert [(one.label, one.score) for one in said[:3] if isinstance(one, Prediction)] == [(c, None) for c in COLOURS]
