@@ -154,7 +154,7 @@ class Planner:
 
     def _report(self, evaluations: list[Job]) -> Job:
         places = dict.fromkeys(f"evaluations/{job.name.rpartition('/')[2]}" for job in evaluations)
-        argv = curate("report", *places, "--against", self.experiment.claim.references[0])
+        argv = curate("report", *places, "--out", "report.html", "--against", self.experiment.claim.references[0])
         return Job("report", "report", argv, tuple(job.name for job in evaluations))
 
 
