@@ -42,7 +42,7 @@ class Classes:
 
 def concept_classes(material: Material, spec: ClassBenchSettings) -> tuple[Classes, Counter[str]]:
     """Classes by concept, that of the spec's level in each record's list, and why some were left out. Sentences and addresses
-    are no labels. All concepts of a record are true of its picture."""
+    are no labels. All concepts of a record are true of its picture. Singular and plural are one class."""
     level, left_out = spec.level, Counter[str]()
     lists = [[name for name in d.concepts if normal(name)] for d in material.demonstrations]
     own = [names[level] if len(names) > level else "" for names in lists]
@@ -52,13 +52,14 @@ def concept_classes(material: Material, spec: ClassBenchSettings) -> tuple[Class
         why = _why_not(name, material, spec)
         left_out[why] += bool(why)
         kept += [] if why else [name]
-    codes = {name: at for at, name in enumerate(kept)}
+    codes = {key: at for at, key in enumerate(sorted(set(map(concept_key, kept))))}
     parents: dict[int, Counter[str]] = defaultdict(Counter)
     for row, names in enumerate(lists):
-        if own[row] and len(names) > level + 1 and normal(own[row]) in codes:
-            parents[codes[normal(own[row])]][normal(names[level + 1])] += 1
-    of = np.array([codes.get(normal(name), -1) for name in own], dtype=np.int64)
-    borne = ([codes[normal(name)] for name in names if normal(name) in codes] for names in lists)
+        if len(names) > level + 1 and concept_key(own[row]) in codes:
+            parents[codes[concept_key(own[row])]][concept_key(names[level + 1])] += 1
+    left = set(kept)
+    of = np.array([codes[concept_key(name)] if normal(name) in left else -1 for name in own], dtype=np.int64)
+    borne = ([codes[concept_key(name)] for name in names if concept_key(name) in codes] for names in lists)
     related = _related(material.demonstrations, borne)
     names = _written(own, of, len(codes))
     return Classes(of, names, [""] * len(codes), [_most(parents[at]) for at in range(len(codes))], related), +left_out

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -97,14 +97,15 @@ def read_material(place: str, training: Training) -> Material:
     return Material(run, digests, demonstrations, pool, faults, training.concepts, training.words)
 
 
+@lru_cache(maxsize=1 << 16)
 def concept_key(name: str) -> str:
     """How a benchmark's concepts are compared with training's: normalised, the last word in the singular (roughly; what
     counts is that both sides are treated alike)."""
     return _PLURAL.sub(_singular, normal(name))
 
 
-_PLURAL = re.compile(r"(ies|(?<=[sxz])es|(?<=[cs]h)es|(?<![siu])s)$")
+_PLURAL = re.compile(r"(ies?|(?<=[sxz])es?|(?<=[cs]h)es?|(?<![siu])s)$")
 
 
 def _singular(ending: re.Match[str]) -> str:
-    return "y" if ending.group() == "ies" else ""
+    return "y" if ending.group().startswith("i") else ""
