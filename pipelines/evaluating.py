@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from train.evaluate.reader import ReaderSettings
 
 CONTROLS = ("text", "shuffled", "swapped")
-BASELINES = ("knn", "copy-first", "copy-last", "copy-nearest", "majority")
+COPIES = ("copy-first", "copy-last", "majority")
+HEAD = ("shots", "score", "95 %", "orders", *CONTROLS, "knn", "copies", "skipped")
+"""orders: position-invariant accuracy. copies: the best of answerers that only copy."""
+
 SECONDS_BETWEEN_LINES = 15.0
 
 
@@ -99,25 +102,31 @@ def tell_plan(cells: "Sequence[Planned]") -> None:
 
 
 def tell_rows(evaluation: "Evaluation") -> None:
-    """Scores with their controls and baselines beside them, in points; captions in CIDEr x 100 and ROUGE-L x 100."""
-    rows = evaluation.rows
-    shown = [row for row in rows if row.condition in ("full", "none")]
-    used = [name for name in BASELINES if any(name in row.baselines for row in shown)]
-    head = ("benchmark", "metric", "shots", "score", "95 %", "all orders", *CONTROLS, "chance", *used, "groups", "skipped")
-    cells = [_cells(row, rows, used) for row in shown]
-    alone = [column for column, name in enumerate(head) if column > 2 and all(not line[column] for line in cells)]
-    kept = [column for column in range(len(head)) if column not in alone]
-    table(evaluation.name, [head[at] for at in kept], [[line[at] for at in kept] for line in cells], left=2)
+    """A table a benchmark: its score at each number of shots with the controls beside it, in points (captions: x 100)."""
+    for (bench, metric), rows in _grouped(evaluation.rows).items():
+        shown = [row for row in rows if row.condition in ("full", "none")] or rows
+        cells = [_cells(row, rows) for row in shown]
+        kept = [at for at in range(len(HEAD)) if at < 3 or any(line[at] for line in cells)]
+        chance = f", chance {points(shown[-1].chance)}" if shown[-1].chance is not None else ""
+        title = f"{bench} ({metric}, {shown[-1].groups:,} groups{chance})"
+        table(title, [HEAD[at] for at in kept], [[line[at] for at in kept] for line in cells])
+    say(f"{evaluation.name}: {evaluation.folder.uri}")
 
 
-def _cells(row: "Row", rows: "Sequence[Row]", baselines: Sequence[str]) -> list[str]:
-    beside = {(r.condition): r for r in rows if (r.bench, r.shots, r.metric) == (row.bench, row.shots, row.metric)}
-    controls = [points(beside[name].score if name in beside and row.shots else None) for name in CONTROLS]
-    known = [points(row.baselines.get(name)) for name in baselines]
-    interval = f"{points(row.low)} to {points(row.high)}"
-    skipped = f"{row.skipped:,}" if row.skipped else ""
-    return [row.bench, row.metric, str(row.shots), points(row.score), interval, points(row.invariant), *controls,
-            points(row.chance), *known, f"{row.groups:,}", skipped]  # fmt: skip
+def _grouped(rows: "Sequence[Row]") -> "dict[tuple[str, str], list[Row]]":
+    found: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        found.setdefault((row.bench, row.metric), []).append(row)
+    return found
+
+
+def _cells(row: "Row", rows: "Sequence[Row]") -> list[str]:
+    beside = {other.condition: other.score for other in rows if other.shots == row.shots}
+    controls = [points(beside.get(name)) if row.shots else "" for name in CONTROLS]
+    copying = [share for name, share in row.baselines.items() if name in COPIES]
+    interval = f"{100 * row.low:.0f}–{100 * row.high:.0f}"
+    own = [str(row.shots), points(row.score), interval, points(row.invariant)]
+    return [*own, *controls, points(row.baselines.get("knn")), points(max(copying, default=None)), f"{row.skipped or ''}"]
 
 
 def points(share: float | None, sign: bool = False) -> str:
@@ -126,20 +135,18 @@ def points(share: float | None, sign: bool = False) -> str:
 
 
 def tell_comparisons(rows: "Sequence[Compared]") -> None:
-    """Differences in points."""
-    table(
-        f"against {rows[0].against}, points",
-        ("model", "benchmark", "condition", "shots", "score", "against", "difference", "95 %", "p", "p (Holm)", "groups"),
-        [
-            (row.model, row.bench, row.condition, row.shots, points(row.score), points(row.against_score),
-             points(row.difference, sign=True), f"{points(row.low, True)} to {points(row.high, True)}", probability(row.p),
-             probability(row.p_holm), f"{row.groups:,}")
-            for row in rows
-        ],
-        left=3,
-    )  # fmt: skip
+    """A table a model: its gain over the first, in points."""
+    for model in dict.fromkeys(row.model for row in rows):
+        cells = [
+            (row.bench if row.condition == "full" else f"{row.bench} ({row.condition})", str(row.shots), points(row.score),
+             points(row.against_score), points(row.difference, sign=True), f"{100 * row.low:+.0f} to {100 * row.high:+.0f}",
+             probability(row.p_holm))
+            for row in rows if row.model == model
+        ]  # fmt: skip
+        head = ("benchmark", "shots", "score", "against", "gain", "95 %", "p (Holm)")
+        table(f"{model} against {rows[0].against}, points", head, cells)
 
 
 def probability(p: float) -> str:
     """A p-value in few digits."""
-    return f"{p:.3f}" if p >= 0.001 else f"{p:.0e}"
+    return f"{p:.3f}" if p >= 0.001 else "< 0.001"
