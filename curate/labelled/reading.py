@@ -7,18 +7,19 @@ the label (`label`, `class`, `answer`, ...); a column `question` is the record's
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
 from curate.demonstrations.found import Unusable
 from curate.demonstrations.importers.metadata import TABLES, read_csv, read_jsonl
 from curate.demonstrations.reading import Root, clean, folder_concepts
-from curate.errors import InputError
+from curate.errors import InputError, IntegrityError
 from curate.images import BadImage
 from curate.labelled.pictures import Pictures, Rejected
 from curate.layout import Run
 from curate.schema import Image
+from curate.storage import sha256
 
 LabelOf = Literal["answer", "concept"]
 """What of a run's demonstration is its label: its answer, or its most specific concept."""
@@ -153,4 +154,12 @@ def _of_run(run: Run, label_of: LabelOf) -> LabelledSet:
             made.append(Labelled(one.id, one.images, label, one.question if label_of == "answer" else None))
         else:
             rejected.append(Rejected(one.id, "no_label" if one.images else "no_image", ""))
-    return LabelledSet(tuple(made), tuple(rejected), lru_cache(KEPT)(run.images.get))
+    return LabelledSet(tuple(made), tuple(rejected), lru_cache(KEPT)(partial(_stored, run)))
+
+
+def _stored(run: Run, ref: str) -> bytes:
+    """A picture of the run; IntegrityError when it is not what was verified when it was imported."""
+    data = run.images.get(ref)
+    if sha256(data) != ref.partition(".")[0]:
+        raise IntegrityError(f"{run.root.uri} holds another picture under {ref[:12]}…; import its source again")
+    return data

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from curate.demonstrations import import_set
-from curate.errors import InputError
+from curate.errors import InputError, IntegrityError
 from curate.images import BadImage
 from curate.labelled import Pictures, read_labelled
 from curate.layout import Run
@@ -94,6 +94,9 @@ def test_a_run_by_answer_or_by_concept(folders: Path, tmp_path: Path) -> None:
     assert {row.question for row in found.rows} == {"What?"}
     image = found.rows[0].pictures[0]
     assert found.data(image.ref) == run.images.get(image.ref)
+    (tmp_path / "run" / "images" / image.ref[:2] / image.ref).write_bytes(b"other")
+    with pytest.raises(IntegrityError, match="another picture"):
+        read_labelled(tmp_path / "run").data(image.ref)
     by_concept = read_labelled(tmp_path / "run", "concept")
     assert by_concept.labels == ("owl", "red fox")
     assert {row.question for row in by_concept.rows} == {None}

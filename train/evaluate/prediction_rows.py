@@ -67,7 +67,7 @@ def _dumped(row: dict[str, object]) -> bytes:
 
 
 class Csv:
-    """A spreadsheet: image, sha256, label, score, demonstrations (several lines in a cell), a column for each label."""
+    """A spreadsheet: image, sha256, label, score, demonstrations, a column for each label."""
 
     def __init__(self, labels: Sequence[str]) -> None:
         self._labels = list(labels)
@@ -77,7 +77,7 @@ class Csv:
         """See Format."""
         score = "" if row.score is None else str(row.score)
         shares = [str(row.scores[label]) if label in row.scores else "" for label in self._labels]
-        return _cells([row.image, row.sha256, row.label, score, "\n".join(row.demonstrations), *shares])
+        return _cells([row.image, row.sha256, row.label, score, "; ".join(row.demonstrations), *shares])
 
     def read(self, data: bytes) -> list[Written]:
         """See Format."""
