@@ -1,6 +1,7 @@
 """Benchmarks x models x shots x conditions, read out of evaluation folders: the one table behind every part of the page."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -17,6 +18,8 @@ GRADED = "cider"
 """The metric that is no share: 0 to 10."""
 CAPTION = (GRADED, "rouge-l")
 """Metrics that are no accuracy, and enter no mean with one."""
+TAMPERED = ("text", "shuffled", "swapped")
+"""Conditions under which the demonstrations tell nothing, so that a score above chance comes from elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -132,8 +135,15 @@ class Board:
     def focus(self, task: Task) -> int:
         """The largest number of shots that every model was asked at, else the largest of any."""
         asked = [[s for s in task.shots if self.score(model, task, "full", s)] for model in self.models]
-        common = set.intersection(*map(set, (shots for shots in asked if shots)))
+        common = set(task.shots).intersection(*(shots for shots in asked if shots))
         return max(common or task.shots)
+
+    def control_focus(self, task: Task) -> int:
+        """The largest number of shots at which most models have been asked with demonstrations that were tampered with, and
+        the focus where none was: controls may be asked at fewer shots than the score."""
+        rows = [key for table in self._rows.values() for key in table if key[:3] == (task.bench, task.digest, task.metric)]
+        counts = Counter(int(shots) for *_, condition, shots in rows if condition in TAMPERED)
+        return max(counts, key=lambda shots: (counts[shots], shots), default=self.focus(task))
 
     def bench(self, task: Task) -> Bench | None:
         """The benchmark's folder, where one of the evaluations still finds it."""

@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from curate.evaluations import CONDITIONS
 from curate.report.charts import Whisker, whisker
-from curate.report.evaluation.board import Board, Score, Task
+from curate.report.evaluation.board import TAMPERED, Board, Score, Task
 from curate.report.evaluation.gains import Gains
 from curate.report.evaluation.scores import Cell, cell_of, gain_cell, plural
 from curate.report.wording import words
@@ -17,9 +17,6 @@ HEADS = {
     "shuffled": "answers shuffled", "swapped": "pictures swapped",
 }  # fmt: skip
 """Columns: what was done with the demonstrations."""
-
-HARMFUL = ("text", "shuffled", "swapped")
-"""Conditions under which the demonstrations tell nothing, so that a score above chance comes from elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -52,15 +49,15 @@ class Skill:
 
 
 def controls(board: Board, tasks: Sequence[Task], shots: Mapping[Task, int]) -> list[Control]:
-    """One for each benchmark that has demonstrations."""
+    """One for each benchmark that has demonstrations, at the number of shots given for it."""
     return [_control(board, task, shots[task]) for task in tasks if shots[task]]
 
 
 def above_chance(found: Sequence[Control]) -> tuple[int, int]:
     """Scores that are above chance though the demonstrations tell nothing, and how many were looked at."""
-    harmful = {HEADS[name] for name in HARMFUL}
+    tampered = {HEADS[name] for name in TAMPERED}
     figures = [
-        figure for control in found for *_, row, _ in control.rows for figure in row if figure and figure.head in harmful
+        figure for control in found for *_, row, _ in control.rows for figure in row if figure and figure.head in tampered
     ]
     return sum(figure.failed for figure in figures), len(figures)
 
@@ -89,7 +86,7 @@ def _figure(head: str, scores: Mapping[str, Score | None], task: Task, chance: f
     score = scores[head]
     if score is None:
         return None
-    failed = head in HARMFUL and chance is not None and score.low > chance
+    failed = head in TAMPERED and chance is not None and score.low > chance
     judged = head == "full" or failed
     said, small = task.said(score.value), f"{task.said(score.low)}–{task.said(score.high)}"
     title = f"{HEADS[head]}: {said}, {small}"

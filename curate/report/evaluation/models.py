@@ -26,6 +26,11 @@ class Model:
     series: int  # its colour
     runs: tuple[Evaluation, ...]
 
+    def is_called(self, name: str) -> bool:
+        """Whether a name means this model; of a single seed that is also the name without it."""
+        found = _SEED.fullmatch(self.name)
+        return name == self.name or (found is not None and name == found[1])
+
     @property
     def facts(self) -> dict[str, Any]:
         """What tells it from others, as its first evaluation says."""

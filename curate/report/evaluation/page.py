@@ -73,7 +73,7 @@ def evaluation_page(
 def _reference(board: Board, against: str | None) -> Model:
     if against is None:
         return board.models[0]
-    found = next((model for model in board.models if model.name == against), None)
+    found = next((model for model in board.models if model.is_called(against)), None)
     if found is None:
         raise InputError(f"no model is called {against!r}; there are {', '.join(model.name for model in board.models)}")
     return found
@@ -84,7 +84,8 @@ def _context(board: Board, reference: Model) -> dict[str, Any]:
     asked = [task for task in board.benches if not task.alone]
     alone = [task for task in board.benches if task.alone]
     main = asked or alone
-    gains, tampered = gains_of(board, reference, main, shots), controls(board, asked, shots)
+    gains = gains_of(board, reference, main, shots)
+    tampered = controls(board, asked, {task: board.control_focus(task) for task in asked})
     return {
         "models": board.models,
         "seeds": any(len(model.runs) > 1 for model in board.models),

@@ -92,6 +92,14 @@ def test_the_focus_is_the_largest_number_of_shots_that_all_were_asked(world: Wor
     assert board.focus(task(board, "stamps")) == 2
 
 
+def test_controls_stand_at_the_shots_that_they_were_asked_at(world: World, tmp_path: Path) -> None:
+    place = evaluation(tmp_path / "run", world.benches[:1], {4: 0.6})
+    rows = [replace(row, shots=1) if row.condition in ("text", "shuffled") else row for row in Evaluation.open(place).rows]
+    write_rows(Folder.of(place), [row for row in rows if row.condition != "swapped"])
+    board = Board.of(models_of([str(place)]))
+    assert (board.focus(board.tasks[0]), board.control_focus(board.tasks[0])) == (4, 1)
+
+
 def test_gains_are_paired_and_agree_with_the_statistics(world: World) -> None:
     board = Board.of(models_of([world.places[0], world.places[1]]))
     before, tuned = board.models

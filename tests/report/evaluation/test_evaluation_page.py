@@ -60,8 +60,15 @@ def test_the_page_loads_nothing_and_names_stay_words(page: bytes) -> None:
 
 def test_the_page_says_what_was_found(page: bytes) -> None:
     words = " ".join(Tags(page).words.split())
-    for expected in ("3 models on 3 benchmarks", "questions and seeds", "Gains over before",
-                     "6 of 18 such scores are above chance", "Without a model", "Single pictures", "what the others are compared with"):  # fmt: skip
+    for expected in (
+        "3 models on 3 benchmarks",
+        "questions and seeds",
+        "Gains over before",
+        "6 of 18 such scores are above chance",
+        "Without a model",
+        "Single pictures",
+        "what the others are compared with",
+    ):
         assert expected in words
 
 
@@ -142,6 +149,7 @@ def test_the_command_knows_evaluations(world: World, tmp_path: Path) -> None:
         "report": "", "bytes": 0, "models": 3, "benchmarks": 3, "shown": 5, "pictures": 0, "missing_pictures": 0,
     }  # fmt: skip
     assert "Gains over tuned" in " ".join(Tags(out.read_bytes()).words.split())
+    assert curate(*world.places[:2], "--out", str(out), "--max-episodes", "0", "--against", "tuned").exit_code == 0
     assert "3 models on 3 benchmarks" in curate(*world.places, "--out", str(out), "--max-episodes", "0").output
 
 
