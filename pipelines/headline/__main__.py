@@ -17,6 +17,7 @@ from pipelines.headline.scores import read_scores
 from pipelines.headline.settings import Experiment, load_experiment
 from pipelines.headline.summary import summarise
 from pipelines.headline.telling import write_summary
+from pipelines.headline.trained import trained_stages
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -62,7 +63,7 @@ def _do(told: argparse.Namespace) -> None:
         Runner(told.out, jobs, experiment.jobs, planner.threads, say).run()
     if told.only and not told.summary:
         return
-    summary = summarise(read_scores(experiment, told.out))
+    summary = summarise(read_scores(experiment, told.out), trained_stages(experiment, told.out))
     place = write_summary(summary, experiment, told.out)
     if told.json:
         answer(summary.as_json())

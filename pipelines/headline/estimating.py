@@ -129,12 +129,12 @@ def seconds_taken(out: Path, job: Job) -> float | None:
 
 def steps_done(run: Path) -> int:
     """How far a training's log has come."""
-    return max((int(row.get("step", 0)) for row in _rows(run)), default=0)
+    return max((int(row.get("step", 0)) for row in log_rows(run)), default=0)
 
 
 def step_seconds(run: Path) -> float | None:
     """The median pace of a training's log; None where there is none."""
-    paces = [float(row["step_s"]) for row in _rows(run) if row.get("kind") == "train" and row.get("step_s")]
+    paces = [float(row["step_s"]) for row in log_rows(run) if row.get("kind") == "train" and row.get("step_s")]
     return statistics.median(paces) if paces else None
 
 
@@ -156,11 +156,12 @@ def measured_step(out: Path, config: Layer) -> float | None:
         command = [sys.executable, "-m", "pipelines.cli", "train", str(file)]
         if subprocess.run(command, cwd=out, capture_output=True, check=False).returncode:
             return None
-        paces = [float(row["step_s"]) for row in _rows(Path(place) / "run") if row.get("step_s")]
+        paces = [float(row["step_s"]) for row in log_rows(Path(place) / "run") if row.get("step_s")]
         return statistics.median(paces[1:]) if len(paces) > 1 else None
 
 
-def _rows(run: Path) -> list[Layer]:
+def log_rows(run: Path) -> list[Layer]:
+    """The rows of a training's log, [] where there is none."""
     from train.metrics.logbook import read_rows
 
     place = run / "metrics.jsonl"

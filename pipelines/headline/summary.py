@@ -13,6 +13,7 @@ import numpy as np
 from curate.statistics import Interval, over_seeds
 from pipelines.headline.scores import Scores, Table
 from pipelines.headline.settings import ClaimSettings, Figure, GoalSettings
+from pipelines.headline.trained import Trained
 
 CONTROLS = ("none", "text", "shuffled", "swapped")
 BASELINES = ("chance", "knn", "copy-first", "copy-last", "copy-nearest", "majority")
@@ -56,6 +57,7 @@ class Summary:
     stages: dict[str, dict[str, float]]  # stage -> benchmark -> accuracy
     controls: dict[str, dict[str, float]]  # stage -> condition -> mean accuracy over the benchmarks that have all seeds
     skill: dict[str, dict[str, float]]  # stage -> benchmark -> accuracy without demonstrations
+    trained: dict[str, Trained]
     figures: dict[Figure, float]
     goals: list[Kept]
     missing: list[str] = field(default_factory=list)  # benchmarks of the claim without all answers
@@ -68,7 +70,7 @@ class Summary:
         }
 
 
-def summarise(scores: Scores) -> Summary:
+def summarise(scores: Scores, trained: Mapping[str, Trained] | None = None) -> Summary:
     """The summary of what is there; benchmarks that lack answers are named as missing."""
     claim = scores.experiment.claim
     found = {bench: _tables(scores, bench) for bench in claim.benches}
@@ -86,6 +88,7 @@ def summarise(scores: Scores) -> Summary:
         stages=_stages(scores),
         controls=_controls(scores),
         skill=_skill(scores),
+        trained=dict(trained or {}),
         figures={},
         goals=[],
         missing=[bench for bench, tables in found.items() if not tables],

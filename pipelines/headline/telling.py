@@ -22,7 +22,7 @@ def write_summary(summary: Summary, experiment: Experiment, out: Path) -> Path:
 def markdown(summary: Summary, experiment: Experiment) -> str:
     """The whole page."""
     parts = [_gains(summary, experiment), _goals(summary), _stages(summary, experiment), _controls(summary, experiment)]
-    parts += [_skill(summary, experiment)]
+    parts += [_skill(summary, experiment), _trained(summary, experiment)]
     if summary.missing:
         parts.append(f"Not measured with all seeds yet: {', '.join(summary.missing)}.")
     return "\n\n".join(["# What ICL tuning buys", *filter(None, parts)]) + "\n"
@@ -97,6 +97,16 @@ def _skill(summary: Summary, experiment: Experiment) -> str:
         for stage, scores in summary.skill.items()
     ]
     return f"## Single-image skill\n\n{table(('model', *benches), rows)}"
+
+
+def _trained(summary: Summary, experiment: Experiment) -> str:
+    if not summary.trained:
+        return ""
+    rows = [
+        (titled(experiment, stage), f"{one.steps:,.0f}", f"{one.pictures:,.0f}", f"{one.hours:.2f}")
+        for stage, one in summary.trained.items()
+    ]
+    return f"## Training\n\nMeans over seeds.\n\n{table(('model', 'steps', 'pictures shown', 'hours'), rows)}"
 
 
 def titled(experiment: Experiment, stage: str) -> str:

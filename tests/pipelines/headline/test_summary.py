@@ -22,6 +22,7 @@ from pipelines.headline.scores import read_scores
 from pipelines.headline.settings import Experiment, load_experiment
 from pipelines.headline.summary import Summary, summarise
 from pipelines.headline.telling import markdown, write_summary
+from pipelines.headline.trained import trained_stages
 
 RECIPE = Path(__file__).parents[3] / "recipes" / "headline" / "headline.yaml"
 CLAIM = "{tuned: coherent, references: [baseline, more-single], benches: [emoji-concepts, stamps-classes],"
@@ -129,3 +130,18 @@ def test_the_page_and_the_file_say_the_same(experiment: Experiment, tmp_path: Pa
 def test_no_evaluation_is_told(experiment: Experiment, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="has no evaluation yet"):
         read_scores(experiment, tmp_path)
+
+
+def test_pictures_and_hours_are_summed_over_the_rows_of_a_log(experiment: Experiment, tmp_path: Path) -> None:
+    rows = [
+        {"step": 1, "kind": "train", "step_s": 2.0, "images_per_s": 5.0},
+        {"step": 3, "kind": "validation", "loss": 1.0},
+        {"step": 5, "kind": "train", "step_s": 3.0, "images_per_s": 4.0},
+    ]
+    place = tmp_path / "runs" / "coherent-0"
+    place.mkdir(parents=True)
+    (place / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = trained_stages(experiment, tmp_path)
+    assert list(found) == ["coherent"]
+    assert (found["coherent"].steps, found["coherent"].pictures) == (5, 10 + 48)
+    assert found["coherent"].hours == pytest.approx(14 / 3600)
