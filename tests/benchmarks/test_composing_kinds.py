@@ -15,6 +15,7 @@ from curate.errors import InputError
 from curate.layout import Run
 from curate.settings import build
 from tests.benchmarks.test_composing import drawing, shown
+from tests.benchmarks.test_importing import Colours
 
 COLOURS = ("#c02020", "#2060c0", "#208040", "#a05010", "#702080", "#107080", "#b04070", "#505010", "#3030a0")
 
@@ -150,3 +151,12 @@ def test_a_run_without_cutouts_is_an_error_that_says_what_is_wanted(tmp_path: Pa
     rows = [shown(run.images.put(drawing(mode="RGB"), "png"), f"b{at}") for at in range(3)]
     with pytest.raises(InputError, match="transparent"):
         made(Material(run, {}, rows, None, [""] * 3), "counting")  # type: ignore[arg-type]
+
+
+def test_likeness_is_looked_up_where_an_encoder_is_named(material: Material, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("curate.encoders.load.load_encoder", lambda name, space: Colours())
+    for kind in ("counting", "operators"):
+        items = made(material, kind, queries=4, encoder="colours").items
+        near = [shot.similarity for item in items for shot in item.episode.demonstrations]
+        assert all(likeness is not None and -1 <= likeness <= 1.00001 for likeness in near)
+        assert all(item.episode.query.similarity is None for item in items)

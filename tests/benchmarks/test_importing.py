@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from curate.benches import Bench, Item
@@ -241,3 +242,22 @@ def test_too_many_bad_records_stop_the_import(tmp_path: Path) -> None:
     with pytest.raises(QualityError, match="missing_file 2"):
         brought("llava", folder, max_rejected=0.5)
     assert brought("llava", folder, max_rejected=0.7).manifest.spec["rejected"] == {"missing_file": 2}
+
+
+class Colours:
+    """An encoder that knows pictures by their mean colour."""
+
+    def encode_images(self, pictures_: list[Any]) -> np.ndarray:
+        means = np.array([np.asarray(picture, dtype=np.float32).mean(axis=(0, 1)) - 128 for picture in pictures_])
+        return means / np.linalg.norm(means, axis=1, keepdims=True)
+
+
+def test_nearest_demonstrations_stand_last_by_likeness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("curate.encoders.load.load_encoder", lambda name, space: Colours())
+    vqa(tmp_path, "val", 6, 0)
+    found = brought("flamingo", tmp_path, select="rices", encoder="colours", shots=[1, 3])
+    for one, three in zip(found.items[::2], found.items[1::2], strict=True):
+        near = [shot.similarity for shot in three.episode.demonstrations]
+        assert near == sorted(near)
+        assert one.episode.demonstrations == three.episode.demonstrations[-1:]
+    assert "knn" in found.manifest.baselines["3"]
