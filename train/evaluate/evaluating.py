@@ -12,26 +12,18 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from curate.benches import Bench, Item
-from curate.errors import ConfigError, InputError
 from curate.evaluations import (
-    FORMAT,
     Answer,
-    EvaluatedBench,
     Evaluation,
-    EvaluationManifest,
-    Row,
     answers_name,
-    is_evaluation,
-    named_from,
     write_manifest,
     write_rows,
 )
 from curate.storage import Folder, clear_errors
 from train.evaluate.answers import AnswerFile
 from train.evaluate.asking import Asking
-from train.evaluate.captions import check_captions
-from train.evaluate.cells import SHAPING, Cell, EvaluateSettings, cells_of
-from train.evaluate.controls import CONTROLS
+from train.evaluate.cells import Cell, EvaluateSettings, cells_of
+from train.evaluate.holding import checked, manifest_for, with_earlier
 from train.evaluate.metrics import score_likelihoods, score_text
 from train.evaluate.records import Reader
 from train.evaluate.results import rows_of
@@ -90,7 +82,7 @@ def planned(
     benches: Sequence[Bench], out: "str | os.PathLike[str]", settings: EvaluateSettings, progress: Progress | None = None
 ) -> list[Planned]:
     """What `evaluate` would ask, without a model. The errors of `evaluate`, but for another model's answers in the folder."""
-    folder = _checked(out, benches, settings)
+    folder = checked(out, benches, settings)
     cells = cells_of(benches, settings, (progress or Quiet()).note)
     files = [_file(folder, cell, settings) for cell in cells]
     return [
@@ -112,15 +104,15 @@ def evaluate(
     when it holds something else.
     """
     settings, progress = settings or EvaluateSettings(), progress or Quiet()
-    folder = _checked(out, benches, settings)
+    folder = checked(out, benches, settings)
     cells = cells_of(benches, settings, progress.note)
     with alone_in(os.fspath(out)):
         folder.clean()
-        manifest = _manifest(folder, reader, benches, settings, name)
+        manifest = manifest_for(folder, reader, benches, settings, name)
         write_manifest(folder, manifest)
         asked = _ask_all(reader, cells, folder, settings, progress)
         rows = [row for cell, answers in zip(cells, asked, strict=True) for row in rows_of(cell, answers, settings.seed)]
-        write_rows(folder, _with_earlier(folder, manifest, rows))
+        write_rows(folder, with_earlier(folder, manifest, rows))
     return Evaluation.open(folder)
 
 
@@ -176,62 +168,3 @@ def _by_text(metric: str, item: Item, said: str | None) -> Answer:
 
 def _file(folder: Folder, cell: Cell, settings: EvaluateSettings) -> AnswerFile:
     return AnswerFile(folder, answers_name(cell.bench.name, cell.condition, cell.shots), cell.items, settings.chunk)
-
-
-def _checked(out: "str | os.PathLike[str]", benches: Sequence[Bench], settings: EvaluateSettings) -> Folder:
-    """The folder, fit to hold answers to these benchmarks under these settings."""
-    folder = Folder.of(out)
-    if not folder.is_local:
-        raise ConfigError(f"{folder.uri} is a URL; answers are appended to files, which wants a disk")
-    if folder.local().is_file():
-        raise InputError(f"{folder.uri} is a file; give another --out")
-    if any(bench.manifest.metric == "caption" for bench in benches):
-        check_captions()
-    if is_evaluation(folder):
-        _check_same(folder, Evaluation.open(folder).manifest, benches, settings)
-    else:
-        names = sorted({*os.listdir(folder.local())} - {".lock"}) if folder.local().is_dir() else []
-        if names:
-            raise InputError(f"{folder.uri} holds no evaluation ({names[0]} lies there); give another --out")
-    return folder
-
-
-def _check_same(folder: Folder, before: EvaluationManifest, benches: Sequence[Bench], settings: EvaluateSettings) -> None:
-    now = settings.model_dump(mode="json")
-    for key in SHAPING:
-        if before.settings.get(key) != now[key]:
-            raise ConfigError(f"{folder.uri} has answers under {key} {before.settings.get(key)}; give another --out")
-    digests = {bench.name: bench.digest for bench in before.benches}
-    other = next((bench.name for bench in benches if digests.get(bench.name, bench.digest) != bench.digest), None)
-    if other:
-        raise ConfigError(f"{folder.uri} has answers to another benchmark called {other}; give another --out")
-
-
-def _manifest(
-    folder: Folder, reader: Reader, benches: Sequence[Bench], settings: EvaluateSettings, name: str | None
-) -> EvaluationManifest:
-    """evaluation.json: what it had, and this."""
-    known = {bench.name: _described(folder, bench) for bench in benches}
-    facts = reader.facts()
-    if is_evaluation(folder):
-        before = Evaluation.open(folder).manifest
-        if before.model != facts:
-            changed = sorted(key for key in {*before.model, *facts} if before.model.get(key) != facts.get(key))
-            raise ConfigError(f"{folder.uri} has answers of another model ({', '.join(changed)} differ); give another --out")
-        known = {bench.name: bench for bench in before.benches} | known
-        name = name or before.name
-    return EvaluationManifest(FORMAT, name or reader.name, facts, settings.model_dump(mode="json"), tuple(known.values()))
-
-
-def _described(folder: Folder, bench: Bench) -> EvaluatedBench:
-    told = bench.manifest
-    place = named_from(folder, bench.folder)
-    return EvaluatedBench(bench.name, bench.digest, told.version, told.title, told.kind, told.metric, told.domain, place)
-
-
-def _with_earlier(folder: Folder, manifest: EvaluationManifest, rows: Sequence[Row]) -> list[Row]:
-    """These rows and those of cells that were not asked for this time, benchmark by benchmark."""
-    new = {(row.bench, row.condition, row.shots) for row in rows}
-    earlier = [row for row in Evaluation(folder, manifest).rows if (row.bench, row.condition, row.shots) not in new]
-    benches, conditions = [bench.name for bench in manifest.benches], list(CONTROLS)
-    return sorted([*earlier, *rows], key=lambda r: (benches.index(r.bench), r.shots, conditions.index(r.condition)))

@@ -167,6 +167,13 @@ def test_a_folder_of_something_else_is_left_alone(bench: Bench, tmp_path: Path) 
         evaluate(Seer(), [bench], "memory://out", settings(limit=1))
 
 
+def test_what_a_killed_process_left_before_it_began_is_no_obstacle(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / ".lock").touch()
+    (tmp_path / ".tmp-0123").write_text("{")
+    evaluate(Seer(), [bench], tmp_path, settings(limit=1, shots=[1], conditions=["full"]))
+    assert not (tmp_path / ".tmp-0123").exists()
+
+
 def test_what_does_not_fit_is_wrong_and_counted(bench: Bench, tmp_path: Path) -> None:
     done = evaluate(Seer(most=2), [bench], tmp_path / "out", settings(conditions=["full"]))
     rows = {row.shots: row for row in done.rows}
