@@ -42,11 +42,12 @@ class Language:
     """A model's decoder with what stands before and behind it."""
 
     def __init__(self, model: "PreTrainedModel", dtype: torch.dtype) -> None:
-        """Casts the model to `dtype`; the head stays in float32, so that scores near one another stay apart."""
-        self._head: Any = copy.deepcopy(model.get_output_embeddings()).float() if dtype != torch.float32 else None
-        model.to(dtype)
-        self._head = self._head or model.get_output_embeddings()
-        self._decoder, self._table = model.get_decoder(), model.get_input_embeddings()
+        """Casts decoder and embeddings to `dtype`. The tower stays in float32: half its digits cost more than everything
+        else of bfloat16 does. So does the head, or near scores would fall together."""
+        self._head: Any = model.get_output_embeddings()
+        if dtype != torch.float32:
+            self._head = copy.deepcopy(self._head)  # often tied to the embeddings, which are cast
+        self._decoder, self._table = model.get_decoder().to(dtype), model.get_input_embeddings().to(dtype)
         self._kind, self.window = implementation_of(model), sliding_window_of(model)
         self.device, self.dtype = model.device, dtype
 

@@ -44,6 +44,8 @@ class Lines:
 
     def of_choices(self, ask: Ask) -> list[Line]:
         """A line for every choice, all scored from the same token on. BadSample when the ask does not fit whole."""
+        if not ask.choices:
+            raise ValueError(f"{ask.id} has no choices whose likelihood could be told; let the model write")
         lines = [self.of(ask, choice) for choice in ask.choices]
         shared = min(equal(line.ids, lines[0].ids) for line in lines)
         start = min(shared, *(line.start for line in lines), *(len(line) - 1 for line in lines))

@@ -71,22 +71,30 @@ class Sight:
         return made
 
     def _processed(self, decoded: dict[str, torch.Tensor]) -> "dict[str, Seen | BadSample]":
-        """All at once; one by one when the image processor, which may raise anything, refuses some."""
+        """All at once; one by one when some are refused by the image processor, which may raise anything."""
         if not decoded:
             return {}
+        sizes = [(int(picture.shape[2]), int(picture.shape[1])) for picture in decoded.values()]
         try:
+            slots = [self._slots(*size) for size in sizes]
             inputs = self._inputs(list(decoded.values()))
         except Exception as error:  # see above
-            if len(decoded) > 1:
-                return {ref: seen for name in decoded for ref, seen in self._processed({name: decoded[name]}).items()}
             detail = f"{type(error).__name__} {' '.join(str(error).split())}"[:200]
-            return dict.fromkeys(decoded, BadSample("image_refused", detail))
-        sizes = [(int(picture.shape[2]), int(picture.shape[1])) for picture in decoded.values()]
-        features = self._features(inputs).split([self._slots(*size) for size in sizes])
+            return self._apart(decoded, BadSample("image_refused", detail))
+        features = self._features(inputs)
+        if len(features) != sum(slots):
+            detail = f"{len(features)} features came of pictures rendered as {sum(slots)} tokens"
+            return self._apart(decoded, BadSample("wrong_shape", detail))
         grids = inputs[GRID].numpy() if GRID in inputs else np.zeros((len(decoded), 0), np.int64)
         self.computed += len(decoded)
-        rows = zip(decoded, features, grids, sizes, strict=True)
+        rows = zip(decoded, features.split(slots), grids, sizes, strict=True)
         return {ref: Seen(one, grid, size) for ref, one, grid, size in rows}
+
+    def _apart(self, decoded: dict[str, torch.Tensor], why: BadSample) -> "dict[str, Seen | BadSample]":
+        """One by one, so that a bad picture takes no other with it; what is wrong with the last one alone."""
+        if len(decoded) == 1:
+            return dict.fromkeys(decoded, why)
+        return {ref: seen for name in decoded for ref, seen in self._processed({name: decoded[name]}).items()}
 
     def _inputs(self, pictures: "list[torch.Tensor]") -> dict[str, torch.Tensor]:
         """What the image processor makes of pictures, as Collate asks it."""
@@ -99,7 +107,6 @@ class Sight:
         look: Any = self._model.get_image_features
         taken = set(signature(look).parameters)
         given = {name: tensor.to(self._model.device) for name, tensor in inputs.items() if name in taken}
-        given["pixel_values"] = given["pixel_values"].to(self._model.dtype)
         pooled = look(**given, return_dict=True).pooler_output
         return torch.cat([one.flatten(0, -2) for one in pooled])
 
@@ -110,18 +117,28 @@ class Sight:
             self._held -= _bytes(self._kept.popitem(last=False)[1])
 
 
-def _decoded(picture: Picture) -> "torch.Tensor | BadSample":
-    """[3, H, W] uint8."""
+def decoded(picture: Picture) -> torch.Tensor:
+    """[3, H, W] uint8; BadSample when the bytes are no picture, or one of another size than stated."""
     try:
-        return pixels(picture.data)
+        found = pixels(picture.data)
     except BadImage as error:
-        return BadSample(error.reason, error.detail)
+        raise BadSample(error.reason, error.detail) from None
+    if tuple(found.shape[1:]) != (picture.height, picture.width):
+        stated = f"{picture.width} x {picture.height}"
+        raise BadSample("other_size", f"{found.shape[2]} x {found.shape[1]} and not {stated} as the ask states")
+    return found
+
+
+def _decoded(picture: Picture) -> "torch.Tensor | BadSample":
+    try:
+        return decoded(picture)
+    except BadSample as error:
+        return error
 
 
 def _as_stated(seen: "Seen | BadSample", picture: Picture) -> "Seen | BadSample":
     if isinstance(seen, Seen) and seen.size != (picture.width, picture.height):
-        stated = f"{picture.width} x {picture.height}"
-        return BadSample("other_size", f"a picture is {seen.size[0]} x {seen.size[1]}, the ask states {stated}")
+        return BadSample("other_size", f"{seen.size} and not {(picture.width, picture.height)} as the ask states")
     return seen
 
 

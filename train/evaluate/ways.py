@@ -13,13 +13,11 @@ import numpy as np
 import torch
 from torch.nn.functional import log_softmax
 
-from curate.images import BadImage
-from train.data.pictures import pixels
 from train.data.records import BadSample
 from train.evaluate.generation import written
 from train.evaluate.language import Language, Row
 from train.evaluate.lines import Line, Lines
-from train.evaluate.sight import Seen, Sight
+from train.evaluate.sight import Seen, Sight, decoded
 from train.evaluate.trees import Tree, tree_of
 
 if TYPE_CHECKING:
@@ -114,17 +112,18 @@ class Plain:
             inputs["mm_token_type_ids"] = (ids == self._processor.image_token_id).long()
         try:
             inputs |= self._pixels(line)
-        except BadImage as error:
-            return BadSample(error.reason, error.detail)
-        except Exception as error:  # an image processor may raise anything on a picture that it dislikes
-            return BadSample("image_refused", f"{type(error).__name__} {' '.join(str(error).split())}"[:200])
+        except BadSample as error:
+            return error
         return {name: self._moved(tensor) for name, tensor in inputs.items()}
 
     def _pixels(self, line: Line) -> dict[str, Any]:
-        if not line.pictures:
+        images = [decoded(picture) for picture in line.pictures]
+        if not images:
             return {}
-        images = [pixels(picture.data) for picture in line.pictures]
-        made = self._processor.image_processor(images=images, return_tensors="pt", input_data_format="channels_first")
+        try:
+            made = self._processor.image_processor(images=images, return_tensors="pt", input_data_format="channels_first")
+        except Exception as error:  # it may raise anything on a picture that it dislikes
+            raise BadSample("image_refused", f"{type(error).__name__} {' '.join(str(error).split())}"[:200]) from None
         return {name: tensor for name, tensor in made.items() if name in self._names}
 
     def _moved(self, tensor: torch.Tensor) -> torch.Tensor:
