@@ -30,6 +30,13 @@ Tokens = Annotated[
 Grid = Annotated[int | None, typer.Option("--grid", min=1, help="The same as its side: 4 for 16 tokens.", show_default=False)]
 Seed = Annotated[int, typer.Option("--seed", help="Of the projector's weights.")]
 Dtype = Annotated[str, typer.Option("--dtype", help="Numbers of the folder: auto, float32 or bfloat16.")]
+Pairs = Annotated[
+    list[str],
+    typer.Option(
+        "--pairs", metavar="RUN", help="Run with named pictures that teach the projector where words lie; may be repeated."
+    ),
+]
+Steps = Annotated[int, typer.Option("--pair-steps", min=1, help="Steps of that teaching.")]
 RemoteCode = Annotated[bool, typer.Option("--remote-code", help="Run code that comes with a half. Read it first.")]
 
 
@@ -46,6 +53,8 @@ def assemble_command(
     grid: Grid = None,
     seed: Seed = 0,
     dtype: Dtype = "auto",
+    pairs: Pairs = [],  # noqa: B006  typer reads the default and never changes it
+    pair_steps: Steps = 200,
     remote_code: RemoteCode = False,
     dry_run: DryRun = False,
     as_json: AsJson = False,
@@ -56,18 +65,25 @@ def assemble_command(
 
     Example:
 
-        curate assemble --vision embedded --lm embedded --grid 4 --out models/embedded
+        curate assemble --vision embedded --lm embedded --grid 2 --pairs runs/emoji --out models/embedded
     """
     from dataclasses import asdict
     from pathlib import Path
 
     from curate.settings import build
+    from pipelines.naming import looking, named_pictures
     from pipelines.wheels import Wheels
-    from train.model.assemble import AssembleSettings, assemble, preview
+    from train.model.assemble import AssembleSettings, Named, assemble, preview
 
     given = {"grid": _side(image_tokens, grid), "seed": seed, "dtype": dtype, "remote_code": remote_code}
-    settings = build(AssembleSettings, given, "assemble")
-    facts = (preview if dry_run else assemble)(vision, lm, Path(out), settings, Wheels(say))
+    contrast = {"steps": pair_steps, "seed": seed}
+    settings = build(AssembleSettings, {**given, "contrast": contrast}, "assemble")
+    named = named_pictures(pairs)
+    if dry_run:
+        facts = preview(vision, lm, Path(out), settings, Wheels(say))
+    else:
+        with looking() as progress:
+            facts = assemble(vision, lm, Path(out), settings, Wheels(say), Named(named, progress) if named else None)
     if as_json:
         answer(asdict(facts))
         return
@@ -98,4 +114,9 @@ def _print(facts: "Assembled", out: str, dry_run: bool) -> None:
     if dry_run:
         say(f"nothing was written; without --dry-run the model would be in {out}")
         return
+    if facts.taught:
+        taught = facts.taught
+        rejected = f", {taught.rejected:,} could not be read" if taught.rejected else ""
+        say(f"{taught.pictures:,} pictures of {taught.names:,} names taught the projector{rejected}")
+        say(f"{taught.right:.0%} of them lie nearest to their own name")
     say(f"visual tokens are {facts.scale} times as large as word embeddings; the model is in {out}")

@@ -2,12 +2,14 @@
 
 The projector is LLaVA-1.5's two layers with GELU between (arXiv 2310.03744). Its weights are random, drawn from the seed,
 and scaled by a look at probe pictures so that visual tokens come out as large as the language model's own embeddings.
+Given named pictures, it is then taught to put them beside the words for them (train/model/contrast.py).
 """
 
 import json
 import shutil
 import tempfile
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -18,6 +20,7 @@ from curate.seeding import seed_of
 from curate.settings import Settings
 from curate.storage import clear_errors
 from train.model.chat import with_pictures
+from train.model.contrast import ContrastSettings, Pair, Taught, teach
 from train.model.embedded import Embedded, readable
 from train.model.pieces import Causal, Tower, load_causal, load_tower
 from train.model.places import quietly
@@ -47,6 +50,9 @@ class AssembleSettings(Settings):
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """In which numbers the folder is written; auto: the wider of the two halves'."""
 
+    contrast: ContrastSettings = Field(default_factory=ContrastSettings)
+    """How the projector is taught where named pictures are given."""
+
     remote_code: bool = False
     """Run code that comes with a half. Only for models whose code you have read."""
 
@@ -63,10 +69,25 @@ class Assembled:
     vocabulary: int  # tokens that the tokenizer knows
     scale: float | None  # RMS of visual tokens over RMS of word embeddings; null where nothing was built
     seed: int
+    taught: Taught | None = None  # what named pictures taught the projector
+
+
+@dataclass(frozen=True)
+class Named:
+    """Named pictures for a projector to begin with."""
+
+    pairs: Iterable[Pair]
+    progress: Callable[[int, int], None] = lambda done, total: None
+    """Told how many of how many pictures were looked at."""
 
 
 def assemble(
-    vision: str, lm: str, out: Path, settings: AssembleSettings | None = None, embedded: Embedded | None = None
+    vision: str,
+    lm: str,
+    out: Path,
+    settings: AssembleSettings | None = None,
+    embedded: Embedded | None = None,
+    named: Named | None = None,
 ) -> Assembled:
     """Writes the folder `out` with model, processor and assembled.json; it appears whole or not at all.
 
@@ -77,7 +98,8 @@ def assemble(
     tower, causal = _halves(vision, lm, settings, embedded, empty=False)
     processor = processor_of(tower, causal)
     model = join(tower, causal, processor.image_token_id, settings.seed)
-    facts = _facts(vision, lm, tower, causal, model, settings.seed)
+    taught = teach(model, processor, named.pairs, settings.contrast, named.progress) if named else None
+    facts = replace(_facts(vision, lm, tower, causal, model, settings.seed), taught=taught)
     _write(model, processor, facts, out, settings)
     return facts
 
