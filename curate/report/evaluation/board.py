@@ -18,6 +18,8 @@ GRADED = "cider"
 """The metric that is no share: 0 to 10."""
 CAPTION = (GRADED, "rouge-l")
 """Metrics that are no accuracy, and enter no mean with one."""
+MOST_TOLD = 12
+"""Warnings about items that did not fit."""
 TAMPERED = ("text", "shuffled", "swapped")
 """Conditions under which the demonstrations tell nothing, so that a score above chance comes from elsewhere."""
 
@@ -92,6 +94,7 @@ class Board:
                 board._rows[model.series, at] = {_key(row): row for row in rows}
                 board._notice(model, at, len(run.rows) - len(rows), bool(rows))
         board.tasks = board._tasks()
+        board._tell_skipped()
         if not board.tasks:
             raise InputError("no evaluation has a result yet; let curate evaluate finish")
         return board
@@ -117,6 +120,10 @@ class Board:
     def row(self, model: Model, at: int, task: Task, condition: str, shots: int) -> Row | None:
         """The row of one run of a model."""
         return self._rows[model.series, at].get((task.bench, task.digest, task.metric, condition, str(shots)))
+
+    def stored(self, model: Model, task: Task, shots: int) -> str:
+        """The condition under which a model's score proper lies: "full", or "none" where only that was asked at 0 shots."""
+        return "full" if shots or self.row(model, 0, task, "full", 0) else "none"
 
     def rights(self, model: Model, task: Task, condition: str, shots: int) -> list[dict[str, float]]:
         """For every run of a model the mean of each group's answers; [] where the metric is not the mean of its answers."""
@@ -200,6 +207,19 @@ class Board:
             self.warnings.append(f"{name}: {unsound:,} rows of results.json are damaged and left out")
         elif not some:
             self.warnings.append(f"{name} has no results yet; its evaluation is not finished")
+
+    def _tell_skipped(self) -> None:
+        """Items that did not fit count as wrong, so a reader has to know of them."""
+        told = []
+        for model in self.models:
+            rows = {key: row for at in range(len(model.runs)) for key, row in self._rows[model.series, at].items()}
+            for row in rows.values():
+                if row.skipped and row.condition == "full":
+                    place = f"{row.skipped:,} of {row.items:,} items of {row.bench} at {row.shots} shots"
+                    told.append(f"{model.name}: {place} did not fit the model and count as wrong")
+        told = list(dict.fromkeys(told))  # once a benchmark, whatever its metrics
+        more = [f"and {len(told) - MOST_TOLD:,} more such"] if len(told) > MOST_TOLD else []
+        self.warnings += told[:MOST_TOLD] + more
 
 
 def _key(row: Row) -> tuple[str, ...]:

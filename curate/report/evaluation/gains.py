@@ -63,7 +63,7 @@ def gains_of(board: Board, reference: Model, tasks: Sequence[Task], shots: "dict
 def paired(board: Board, model: Model, reference: Model, task: Task, shots: int) -> list[Table]:
     """For each run of a model its groups' means minus the reference's: the run of the same place where both have as many,
     else the mean of the reference's runs. [] where they did not answer the same groups."""
-    mine, theirs = (board.rights(one, task, *_cell(board, one, task, shots)) for one in (model, reference))
+    mine, theirs = (board.rights(one, task, board.stored(one, task, shots), shots) for one in (model, reference))
     groups = {frozenset(table) for table in (*mine, *theirs)}
     if not mine or not theirs or len(groups) > 1:
         return []
@@ -72,12 +72,6 @@ def paired(board: Board, model: Model, reference: Model, task: Task, shots: int)
         theirs = [average] * len(mine)
     names = list(mine[0])
     return [{g: mine_[g] - theirs_[g] for g in names} for mine_, theirs_ in zip(mine, theirs, strict=True)]
-
-
-def _cell(board: Board, model: Model, task: Task, shots: int) -> tuple[str, int]:
-    """The condition under which a model's full score at a number of shots is stored."""
-    stored = "full" if shots or board.row(model, 0, task, "full", 0) else "none"
-    return stored, shots
 
 
 def _gain(board: Board, model: Model, reference: Model, task: Task, shots: int, table: list[Table]) -> Gain | None:

@@ -79,7 +79,12 @@ def _shown(board: Board, task: Task, bench: Bench) -> Iterator[Exhibit]:
 
 def _answers(board: Board, task: Task, shots: int) -> list[dict[str, Answer]]:
     """By item for every model; of several seeds those of the first."""
-    return [{answer.item: answer for answer in model.runs[0].answers(task.bench, "full", shots)} for model in board.models]
+    found = []
+    for model in board.models:
+        run, condition = model.runs[0], board.stored(model, task, shots)
+        asked = run.answers(task.bench, condition, shots) if board.row(model, 0, task, condition, shots) else []
+        found.append({answer.item: answer for answer in asked})
+    return found
 
 
 def card_of(board: Board, exhibit: Exhibit, number: int, album: Album) -> dict[str, Any]:

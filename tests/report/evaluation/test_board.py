@@ -80,6 +80,7 @@ def test_zero_shot_is_one_score_under_two_names(board: Board) -> None:
         found = task(board, name)
         assert found.shots[0] == 0
         assert board.score(model, found, "none", 0) == board.score(model, found, "full", 0) is not None
+    assert [board.stored(model, task(board, name), 0) for name in ("emoji", "stamps")] == ["full", "none"]
 
 
 def test_the_focus_is_the_largest_number_of_shots_that_all_were_asked(world: World, tmp_path: Path) -> None:
@@ -212,3 +213,10 @@ def test_an_unfinished_evaluation_is_told_and_alone_refused(world: World, tmp_pa
         Board.of(models_of([str(place)]))
     board = Board.of(models_of([world.places[0], str(place)]))
     assert board.warnings == ["run has no results yet; its evaluation is not finished"]
+
+
+def test_items_that_did_not_fit_are_told(world: World, tmp_path: Path) -> None:
+    place = evaluation(tmp_path / "run", world.benches[:1], {4: 0.6})
+    write_rows(Folder.of(place), [replace(row, skipped=7 * (row.shots == 4)) for row in Evaluation.open(place).rows])
+    warnings = Board.of(models_of([str(place)])).warnings
+    assert warnings == ["run: 7 of 120 items of emoji at 4 shots did not fit the model and count as wrong"]
