@@ -133,10 +133,10 @@ class Board:
             answers = run.answers(task.bench, condition, shots) if row else []
             if row is None or not answers or len(answers) != row.items:
                 return []
-            rights = [answer.right for answer in answers]
-            if abs(math.fsum(rights) / len(rights) - row.score) > 1e-4:
-                return []
-            tables.append(by_group(rights, [answer.group for answer in answers]))
+            rights, groups = [answer.right for answer in answers], [answer.group for answer in answers]
+            if not abs(sum(rights) / len(rights) - row.score) <= 1e-4 or not all(isinstance(name, str) for name in groups):
+                return []  # also where a damaged file says NaN
+            tables.append(by_group(rights, groups))
         return tables
 
     def focus(self, task: Task) -> int:

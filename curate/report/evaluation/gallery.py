@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
-from math import exp
+from math import exp, isfinite
 from typing import Any
 
 from curate.benches import Bench, Item
@@ -83,7 +83,7 @@ def _answers(board: Board, task: Task, shots: int) -> list[dict[str, Answer]]:
     for model in board.models:
         run, condition = model.runs[0], board.stored(model, task, shots)
         asked = run.answers(task.bench, condition, shots) if board.row(model, 0, task, condition, shots) else []
-        found.append({answer.item: answer for answer in asked})
+        found.append({answer.item: answer for answer in asked if isinstance(answer.item, str)})
     return found
 
 
@@ -106,7 +106,7 @@ def card_of(board: Board, exhibit: Exhibit, number: int, album: Album) -> dict[s
 
 def _said(item: Item, answer: Answer) -> dict[str, Any]:
     return {
-        "said": short(answer.said if answer.said is not None else answer.choice or ""),
+        "said": short(str(answer.said if answer.said is not None else answer.choice or "")),
         "right": answer.right >= RIGHT,
         "share": _share(item, answer),
         "means": _means(item, answer.choice),
@@ -118,11 +118,10 @@ def _share(item: Item, answer: Answer) -> float | None:
     scores = answer.scores
     if not scores or len(scores) != len(item.choices) or answer.choice not in item.choices:
         return None
-    try:
-        weights = [exp(min(score - max(scores), 0.0)) for score in scores]
-        return round(weights[item.choices.index(answer.choice)] / sum(weights), 4)
-    except (ValueError, ZeroDivisionError, OverflowError):
+    if not all(map(isfinite, scores)):
         return None
+    weights = [exp(score - max(scores)) for score in scores]
+    return round(weights[item.choices.index(answer.choice)] / sum(weights), 4)
 
 
 def _means(item: Item, choice: str | None) -> str:

@@ -52,7 +52,7 @@ def models_of(places: Sequence[str]) -> list[Model]:
 
 def labels(opened: Sequence[Evaluation], places: Sequence[str]) -> list[str]:
     """What each evaluation is called; runs that differ in a seed alone ("icl-seed-1", "icl/s2") are called alike."""
-    called = [evaluation.name for evaluation in opened]
+    called = [str(evaluation.name) for evaluation in opened]
     if len(set(called)) < len(called):
         called = names(places)
     seeds = [_SEED.fullmatch(name) for name in called]

@@ -123,6 +123,29 @@ def test_missing_pictures_are_counted(tmp_path: Path) -> None:
     assert evaluation_page([str(place)]).missing_pictures == 1
 
 
+@pytest.mark.parametrize(
+    "harm",
+    [
+        {"right": float("nan")},
+        {"scores": [float("nan"), 1]},
+        {"choice": 7},
+        {"item": [1]},
+        {"group": 3},
+        {"scores": [1e999, 0]},
+    ],
+)
+def test_damaged_answers_break_nothing(tmp_path: Path, harm: dict[str, Any]) -> None:
+    made = bench(tmp_path / "benches", "b", (1,), 6)
+    places = [evaluation(tmp_path / f"run-seed-{seed}", [made], {1: 0.7}, seed) for seed in (1, 2)]
+    other = evaluation(tmp_path / "other", [made], {1: 0.7})
+    file = places[0] / "answers" / "b" / "full-1.jsonl"
+    lines = file.read_text().splitlines()
+    file.write_text("\n".join([json.dumps(json.loads(lines[0]) | harm), *lines[1:]]) + "\n")
+    found = evaluation_page([str(other), *map(str, places)])
+    json.dumps(Tags(found.html).data, allow_nan=False)
+    assert found.shown == 6
+
+
 def test_a_size_limit_ends_the_gallery(world: World) -> None:
     whole = evaluation_page(world.places, ReportSettings(max_episodes=40))
     least = len(evaluation_page(world.places, ReportSettings(max_episodes=0)).html)
