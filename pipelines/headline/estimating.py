@@ -12,6 +12,7 @@ from pathlib import Path
 import yaml
 
 from curate.benches import BENCH
+from curate.storage import hash_json
 from pipelines.headline.jobs import DONE, Job, Ledger
 from pipelines.headline.plan import MODEL, dumped
 from pipelines.headline.settings import Experiment, Layer, laid_over
@@ -40,6 +41,7 @@ class Estimator:
 
     def __post_init__(self) -> None:
         self._paces: dict[str, tuple[float, str]] = {}
+        self._measured: dict[str, float | None] = {}
 
     def all(self, jobs: list[Job]) -> list[Estimate]:
         """An estimate for each."""
@@ -67,11 +69,19 @@ class Estimator:
             known = [pace for pace in others if pace is not None]
             if known:
                 self._paces[stage] = statistics.median(known), "steps of another seed"
-            elif (pace := self.measure(config)) is not None:
+            elif (pace := self._measure(config)) is not None:
                 self._paces[stage] = pace, f"{STEPS} steps measured now"
             else:
                 self._paces[stage] = self.experiment.assumed.step_seconds, "assumed"
         return self._paces[stage]
+
+    def _measure(self, config: Layer) -> float | None:
+        """Measured once for all trainings that differ in what they start from and read alone: their rows are as long."""
+        own = dict.fromkeys(("model", "out", "seed", "steps", "validation"))
+        same = hash_json({**config, **own, "data": {**config["data"], "plan": ""}})
+        if same not in self._measured:
+            self._measured[same] = self.measure(config)
+        return self._measured[same]
 
     def _assumed(self, job: Job) -> float:
         assumed = self.experiment.assumed

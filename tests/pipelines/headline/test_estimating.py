@@ -83,3 +83,15 @@ def test_questions_are_counted_in_the_benchmark_where_it_is_built(experiment: Ex
     rate = experiment.assumed.asks_per_second
     assert after == 1 + 4000 / rate
     assert before != after
+
+
+def test_trainings_of_one_shape_are_measured_once(experiment: Experiment, tmp_path: Path) -> None:
+    measured: list[str] = []
+
+    def measure(config: dict[str, str]) -> float:
+        measured.append(config["out"])
+        return 3.0
+
+    found = Estimator(experiment, tmp_path, measure).all(Planner(experiment, RECIPE).jobs())
+    assert {one.by for one in found if one.job.kind == "train"} == {"4 steps measured now"}
+    assert measured == ["runs/align-0", "runs/baseline-0"]
