@@ -52,14 +52,15 @@ def bootstrap(
 ) -> Interval:
     """The mean of `values` (one an item) and its interval, groups being drawn with replacement.
 
-    Where every value is 0, or every one is 1, resampling could not tell anything: there the bound is Clopper and Pearson's for
-    as many trials as there are groups. InputError without values.
+    Where all groups score alike (all right, all wrong, or each half, as a copying model does), resampling could not tell
+    anything: there, by Clopper and Pearson, up to 1 - tail^(1/groups) of all groups may yet be otherwise, from 0 to 1.
+    InputError without values.
     """
     sums, sizes = group_sums(values, groups)
     mean, tail = float(sums.sum() / sizes.sum()), (1 - level) / 2
-    if np.all(sums == 0) or np.all(sums == sizes):
-        edge = tail ** (1 / len(sums))
-        return Interval(mean, 0.0, 1 - edge) if mean == 0 else Interval(mean, edge, 1.0)
+    if np.allclose(sums, sizes * mean, rtol=0, atol=1e-9):
+        unseen = 1 - tail ** (1 / len(sums))
+        return Interval(mean, mean * (1 - unseen), mean + unseen * max(0.0, 1 - mean))
     low, high = _percentiles(sums, sizes, tail, draws, seed)
     return Interval(mean, low, high)
 

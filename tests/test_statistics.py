@@ -53,6 +53,13 @@ def test_all_right_or_all_wrong_still_has_a_width(count: int) -> None:
     assert (wrong.low, wrong.high) == (0.0, pytest.approx(1 - right.low))
 
 
+def test_a_model_that_is_right_in_half_of_every_group_still_has_a_width() -> None:
+    found = bootstrap([1.0, 0.0] * 20, [name for name in names(20) for _ in range(2)])
+    assert found.mean == 0.5
+    assert found.low == pytest.approx(0.5 * 0.025 ** (1 / 20))
+    assert found.high == pytest.approx(1 - found.low)
+
+
 @given(SHARES)
 @settings(max_examples=30)
 def test_an_interval_holds_its_mean_and_does_not_depend_on_the_order_of_items(values: list[float]) -> None:
