@@ -15,7 +15,7 @@ import json
 import math
 import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -29,6 +29,7 @@ from curate.benchmarks.baselines import baselines
 from curate.benchmarks.composing import SceneSettings, cutouts, scatter
 from curate.benchmarks.importing.bring import bring, prepare
 from curate.benchmarks.kinds import KINDS
+from curate.benchmarks.kinds.operators import Numbers
 from curate.benchmarks.material import Material, Training, read_material
 from curate.demonstrations.importing import import_set
 from curate.encoders import EmbedSettings, embed
@@ -37,7 +38,7 @@ from curate.settings import build
 
 COLUMNS = ("chance", "constant", "copy-first", "copy-last", "majority", "letter", "words", "copy-nearest", "knn")
 CUES = ("ink", "mean size", "largest size", "ground covered")
-SIGNS = {"+": lambda a, b: a + b, "-": lambda a, b: a - b, "x": lambda a, b: a * b}
+SIGNS: dict[str, Callable[[int, int], int]] = {"+": lambda a, b: a + b, "-": lambda a, b: a - b, "x": lambda a, b: a * b}
 
 
 @dataclass(frozen=True)
@@ -237,6 +238,23 @@ def _guess_ours(items: Sequence[Item], item: Item) -> float:
     return Counter(i.answers[0] for i in alike).most_common(1)[0][1] / len(alike)
 
 
+def by_numbers(shots: int, trials: int = 4000) -> float:
+    """How often the numbers that our demonstrations show, without their answers, let the operator be guessed."""
+    numbers, dice = Numbers(("sum", "difference", "product"), 9), np.random.default_rng(0)
+    odds: defaultdict[tuple[str, tuple[int, int]], float] = defaultdict(float)
+    for operator, value in product(numbers.operators, numbers.values):
+        for pair in numbers.giving(operator, value):
+            odds[operator, pair] += 1 / len(numbers.giving(operator, value))
+    credit = 0.0
+    for trial in range(trials):
+        operator = numbers.operators[trial % 3]
+        shown = [numbers.showing(operator, int(value), dice) for value in dice.permutation(numbers.values)[:shots]]
+        likely = [math.prod(odds[name, pair] for pair in shown) for name in numbers.operators]
+        best = [name for name, odd in zip(numbers.operators, likely, strict=True) if odd > max(likely) * (1 - 1e-9)]
+        credit += (operator in best) / len(best)
+    return credit / trials
+
+
 def cues(material: Material, scenes: int) -> Iterator[tuple[str, float, float]]:
     """(cue, how often it finds the larger of two counts by a threshold, how often the count of six by its neighbours)."""
     settings, dice = SceneSettings(), np.random.default_rng(0)
@@ -316,6 +334,8 @@ def main() -> None:
         rows += ours("counting, 4 ways", "counting", material, shots=[1, 2], answers="pseudo", encoder="offline", queries=60)
         rows += ours("operator induction", "operators", material, shots=[1, 2, 4], queries=20)
     show(rows)
+    told = ", ".join(f"{shots} shots {100 * by_numbers(shots):.1f}" for shots in (1, 2, 4))
+    print(f"\nours: operator guessed from the demonstrations' numbers without their answers (chance 33.3): {told}")
     print(f"\n{'composed pictures, counts 1 to 6':34} {'larger of two':>14} {'of six':>8}   (chance 50.0, 16.7)")
     for name, of_two, of_six in cues(material, options.scenes):
         print(f"{name:34} {100 * of_two:>14.1f} {100 * of_six:>8.1f}")

@@ -120,11 +120,13 @@ def test_what_the_demonstrations_of_a_group_say_is_the_same_under_every_operator
 
 def test_every_demonstration_fits_its_operator_and_no_other() -> None:
     numbers = Numbers(("sum", "difference", "product"), 9)
-    for (operator, value), pairs in numbers._by_result.items():
-        for pair in pairs:
-            assert [OPERATORS[name](*pair) for name in numbers.operators].count(value) == 1
-            assert OPERATORS[operator](*pair) == value <= 9
-    assert all(len(set(numbers.results(pair))) == 3 and max(numbers.results(pair)) <= 9 for pair in numbers.asked)
+    assert len(numbers.values) > 4
+    for operator in numbers.operators:
+        for value in numbers.values:
+            for pair in numbers.giving(operator, value):
+                assert [OPERATORS[name](*pair) for name in numbers.operators].count(value) == 1
+                assert OPERATORS[operator](*pair) == value
+    assert all(len(set(numbers.results(pair))) == 3 and max(numbers.results(pair)) <= 9 for pair in numbers.pairs)
 
 
 @pytest.mark.parametrize(("pictures", "count"), [("two", 2), ("one", 1)])
@@ -139,6 +141,7 @@ def test_operands_are_two_pictures_or_the_halves_of_one(material: Material, pict
         ("counting", {"counts": [1, 2], "ways": 3}),
         ("operators", {"operators": ["sum"]}),
         ("operators", {"operators": ["sum", "sum"]}),
+        ("operators", {"most": 3}),
     ],
 )
 def test_settings_that_ask_nothing_are_refused(kind: str, more: dict[str, object]) -> None:

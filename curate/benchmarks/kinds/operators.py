@@ -50,23 +50,24 @@ class OperatorSettings(ComposedSettings):
     def _check_operators(self) -> "OperatorSettings":
         if len(set(self.operators)) != len(self.operators) or len(self.operators) < 2:
             raise ValueError("operators: name at least two different ones")
-        told = Numbers(tuple(self.operators), self.most)
-        if not told.asked or not told.values:
-            raise ValueError(f"operators: no numbers up to {self.most} have another result under each of them")
+        if not Numbers(tuple(self.operators), self.most).values:
+            raise ValueError(f"operators: numbers up to {self.most} do not tell these apart; raise most")
         return self
 
 
 class Numbers:
-    """Which numbers can be asked about, and which demonstrate."""
+    """Pairs of numbers that can be asked about and demonstrate: their results are in range and differ under every operator.
+
+    Demonstrations are of the same pairs as queries, so that the numbers alone tell little of the operator too.
+    """
 
     def __init__(self, operators: tuple[Operator, ...], most: int) -> None:
         self.operators = operators
-        pairs = [(a, b) for a, b in product(range(1, most + 1), repeat=2)]
-        self.asked = [pair for pair in pairs if self._told_apart(pair) and max(self.results(pair)) <= most]
+        pairs = product(range(1, most + 1), range(1, most + 1))
+        self.pairs = [pair for pair in pairs if self._told_apart(pair) and max(self.results(pair)) <= most]
         self._by_result: dict[tuple[Operator, int], list[Pair]] = {}
-        for pair, operator in product(pairs, operators):
-            result = OPERATORS[operator](*pair)
-            if result <= most and self.results(pair).count(result) == 1:
+        for pair in self.pairs:
+            for operator, result in zip(operators, self.results(pair), strict=True):
                 self._by_result.setdefault((operator, result), []).append(pair)
         self.values = [n for n in range(most + 1) if all((operator, n) in self._by_result for operator in operators)]
 
@@ -77,9 +78,13 @@ class Numbers:
     def _told_apart(self, pair: Pair) -> bool:
         return len(set(self.results(pair))) == len(self.operators)
 
+    def giving(self, operator: Operator, value: int) -> list[Pair]:
+        """All pairs that give `value` under an operator."""
+        return self._by_result[operator, value]
+
     def showing(self, operator: Operator, value: int, dice: np.random.Generator) -> Pair:
-        """Two numbers that give `value` under this operator and under no other."""
-        pairs = self._by_result[operator, value]
+        """One of them."""
+        pairs = self.giving(operator, value)
         return pairs[int(dice.integers(len(pairs)))]
 
 
@@ -115,9 +120,9 @@ class OperatorInduction:
 def _groups(spec: OperatorSettings, studio: Studio, material: Material) -> Iterator[Group]:
     numbers = Numbers(tuple(spec.operators), spec.most)
     asked, shown = studio.cast(material)
-    order = rng(studio.seed, "bench.operators", spec.name).permutation(len(numbers.asked)).tolist()
+    order = rng(studio.seed, "bench.operators", spec.name).permutation(len(numbers.pairs)).tolist()
     for number in range(spec.queries):
-        pair = numbers.asked[order[number % len(order)]]
+        pair = numbers.pairs[order[number % len(order)]]
         yield _group(spec, f"g{number:04d}", pair, numbers, studio, next(asked), distinct(shown, max(spec.shots)))
 
 
