@@ -9,17 +9,20 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from curate.benchmarks.classes import Classes
 from curate.benchmarks.material import Material
 from curate.benchmarks.settings import BenchSettings, Distractors
-from curate.episodes.dice import Floats, Ints
+from curate.episodes.dice import Ints, Mask
 from curate.episodes.guard import Guard
 from curate.errors import InputError
 from curate.seeding import rng
 
+LOOKED_AT = 64
+"""Demonstrations of a class that are held against the queries of a block, at least; the guard may refuse most of them."""
 SPARE = 8
-"""Candidates of a class beyond those needed, so that the guard may refuse some."""
+"""Those beyond the needed that are held against one another."""
 
 
 @dataclass(frozen=True)
@@ -122,10 +125,10 @@ class Chooser:
             return [code for code in others if self.classes.are_siblings(first, code)]
         if self.distractors == "nearest" and others:
             near = np.stack([self._centres[code] for code in others]) @ self._centres[first]
-            return [others[at] for at in np.argsort(-np.round(near, 5), kind="stable").tolist()]
+            return [others[at] for at in np.argsort(-np.round(near, 9), kind="stable").tolist()]
         return others
 
-    def _centres_of(self, codes: list[int]) -> dict[int, Floats]:
+    def _centres_of(self, codes: list[int]) -> dict[int, NDArray[np.float64]]:
         """Mean direction of each class's demonstrations."""
         means = {code: self.material.directions(np.array(self._shown[code])).mean(axis=0) for code in codes}
         return {code: mean / max(float(np.linalg.norm(mean)), 1e-6) for code, mean in means.items()}
@@ -137,8 +140,8 @@ class Chooser:
             return None
         if not most:
             return Block(name, tuple(members), tuple(queries), ((),) * len(members))
-        rows, places = self._candidates(queries, members, most + SPARE)
-        good = fit_together(self._guard, np.array(queries), rows)
+        rows, places = self._candidates(queries, members, most)
+        good = ~self._guard.repeats(rows[None, :])[0] if len(rows) else np.zeros(0, dtype=bool)
         support = [[int(row) for row in rows[good & (places == place)][:most]] for place in range(len(members))]
         if min(map(len, support)) < most:
             return None
@@ -149,9 +152,11 @@ class Chooser:
         return not self._guard.repeats(np.array([queries])).any()
 
     def _candidates(self, queries: list[int], members: list[int], most: int) -> tuple[Ints, Ints]:
-        """Rows and the places of their classes, one of each class in turn, so that none is served before the others."""
-        lists = [[row for row in self._shown[code] if row not in queries][:most] for code in members]
-        ranked = [(at, place, row) for place, rows in enumerate(lists) for at, row in enumerate(rows)]
+        """Rows that may stand with all queries and the places of their classes, one of each class in turn, so that none is
+        served before the others."""
+        lists = [np.array(self._shown[code][: LOOKED_AT + most], dtype=np.int64) for code in members]
+        lists = [rows[may_stand(self._guard, queries, rows)][: most + SPARE] for rows in lists]
+        ranked = [(at, place, row) for place, rows in enumerate(lists) for at, row in enumerate(rows.tolist())]
         flat = np.array(sorted(ranked), dtype=np.int64).reshape(-1, 3)
         return flat[:, 2], flat[:, 1]
 
@@ -161,12 +166,7 @@ class Chooser:
         return f"benchmark {spec.name!r}: {self.material.name} gives no question: {why}; lower shots or ways"
 
 
-def fit_together(guard: Guard, queries: Ints, rows: Ints) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
-    """[R] which rows may stand with every query and do not repeat an earlier row that may."""
-    candidates = np.broadcast_to(rows, (len(queries), len(rows)))
-    allowed = guard.allow(queries, candidates, guard.pool.similarity(queries, candidates)).all(axis=0)
-    kept = np.flatnonzero(allowed)
-    good = np.zeros(len(rows), dtype=bool)
-    if len(kept):
-        good[kept] = ~guard.repeats(rows[kept][None, :])[0]
-    return good
+def may_stand(guard: Guard, queries: list[int], rows: Ints) -> Mask:
+    """[R] which rows may stand with every query."""
+    asked, candidates = np.array(queries), np.broadcast_to(rows, (len(queries), len(rows)))
+    return np.asarray(guard.allow(asked, candidates, guard.pool.similarity(asked, candidates)).all(axis=0))

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from curate.benchmarks.settings import BenchSettings
-from curate.episodes.dice import Floats, Ints, Mask
+from curate.episodes.dice import Ints, Mask
 from curate.episodes.guard import Guard
 from curate.episodes.pool import Pool, normal
 from curate.episodes.reading import demonstrations_table, inputs_of, read_pool
@@ -53,18 +54,24 @@ class Material:
         return self._of(spec.support)
 
     def guard(self, spec: BenchSettings) -> Guard:
-        """The rules on what may stand with what; InputError where they want vectors that the run does not have."""
+        """The rules on what may stand with what; no spec can let a picture demonstrate itself. InputError where the rules want
+        vectors that the run does not have."""
         if self.pool.vectors is None and spec.guard.cosine is not None:
             raise InputError(
                 f"{self.name} has no embeddings; run curate embed first, or set guard: {{cosine: null}} in the spec"
             )
-        return Guard(self.pool, spec.guard)
+        return Guard(self.pool, spec.guard.model_copy(update={"itself": True, "exact_image": True}))
 
-    def directions(self, rows: Ints) -> Floats:
-        """Unit vectors of the first pictures of rows, [R, D]; InputError when the run has none."""
+    def need_vectors(self, wanted_by: str) -> None:
+        """InputError when the run has none."""
         if self.pool.vectors is None:
-            raise InputError(f"{self.name} has no embeddings, which nearest wants; run curate embed first")
-        return np.asarray(self.pool.vectors[self.pool.vector_rows[rows, 0]], dtype=np.float32)
+            raise InputError(f"{self.name} has no embeddings, which {wanted_by} wants; run curate embed first")
+
+    def directions(self, rows: Ints) -> NDArray[np.float64]:
+        """Unit vectors of the first pictures of rows, [R, D]."""
+        self.need_vectors("distractors: nearest")
+        assert self.pool.vectors is not None
+        return np.asarray(self.pool.vectors[self.pool.vector_rows[rows, 0]], dtype=np.float64)
 
     def _of(self, sources: list[str]) -> Ints:
         known = sorted({d.source for d in self.demonstrations})

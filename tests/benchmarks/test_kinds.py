@@ -170,6 +170,16 @@ def test_near_duplicates_and_documents_stay_apart(tmp_path: Path) -> None:
         assert not {"d00001", "d00005"} <= {shot.demonstration_id for shot in shots_of(item)}
 
 
+def test_no_spec_lets_a_picture_demonstrate_itself(tmp_path: Path) -> None:
+    run = Run.at(tmp_path)
+    rows = [demonstration(run, at, f"thing {at % 2}") for at in range(6)]
+    rows += [replace(row, id=f"{row.id}-again") for row in rows]
+    off = {"itself": False, "exact_image": False, "perceptual_bits": None, "document": False, "twice": False}
+    for item in made(store(run, rows), "choice", shots=[2], queries=4, guard=off).items:
+        query = item.episode.query.images[0].ref
+        assert query not in {shot.images[0].ref for shot in item.episode.demonstrations}
+
+
 def test_two_true_classes_never_meet(tmp_path: Path) -> None:
     run = Run.at(tmp_path)
     rows = [demonstration(run, at, ("bird", "robin", "birds")[at % 3]) for at in range(15)]

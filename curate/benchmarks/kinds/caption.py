@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from curate.benches import Item, Metric
-from curate.benchmarks.choosing import SPARE, fit_together
+from curate.benchmarks.choosing import LOOKED_AT, SPARE, may_stand
 from curate.benchmarks.kinds import KINDS, Made
 from curate.benchmarks.material import Material
 from curate.benchmarks.settings import BenchSettings
@@ -43,6 +43,8 @@ class Captions:
 
     def __post_init__(self) -> None:
         self._guard = self.material.guard(self.spec)
+        if self.spec.nearest:
+            self.material.need_vectors("nearest: true")
         self._support = self._captioned(self.material.support(self.spec))
         self._said: dict[int, list[str]] = defaultdict(list)  # first picture -> its captions
         for row in np.flatnonzero(self.material.pool.captions & self.material.clean).tolist():
@@ -86,14 +88,15 @@ class Captions:
         others = self._support[pool.answer_codes[self._support] != pool.answer_codes[query]]
         self.left_out["same_caption"] += len(self._support) - len(others)
         if self.spec.nearest:
-            near = self.material.directions(others) @ self.material.directions(np.array([query]))[0]
-            rows = others[np.argsort(-np.round(near, 5), kind="stable")][: most + SPARE]
+            near = pool.similarity(np.array([query]), others[None, :])[0]  # exact, so that ties fall alike on any machine
+            rows = others[np.argsort(-near, kind="stable")][: LOOKED_AT + most]
         else:
             dice = rng(self.seed, "bench.support", self._key(query))
-            rows = dice.permutation(others)[: most + SPARE]
+            rows = dice.permutation(others)[: LOOKED_AT + most]
         if not most:
             return []
-        kept = rows[fit_together(self._guard, np.array([query]), rows)][:most].tolist()
+        rows = rows[may_stand(self._guard, [query], rows)][: most + SPARE]
+        kept = rows[~self._guard.repeats(rows[None, :])[0]][:most].tolist() if len(rows) else []
         self.left_out["guard_left_too_few"] += len(kept) < most
         return kept if len(kept) == most else None
 
