@@ -30,11 +30,8 @@ CONTENDERS: dict[str, dict[str, object]] = {
     "scores and pictures only where wanted": {"way": "rows", "cache_mb": 0, "batch_tokens": 1},
     "+ tower's output remembered": {"way": "rows", "batch_tokens": 1},
     "+ choices share their prompt": {"way": "trees", "batch_tokens": 1},
-    "+ batches of 1,024 positions": {"way": "trees", "batch_tokens": 1024},
     "+ batches of 4,096 positions": {"way": "trees"},
-    "+ bfloat16": {"way": "trees", "dtype": "bfloat16"},
-    "bfloat16, batches of 512": {"way": "trees", "dtype": "bfloat16", "batch_tokens": 512},
-    "bfloat16, batches of 1,024": {"way": "trees", "dtype": "bfloat16", "batch_tokens": 1024},
+    "+ bfloat16 between tower and head": {"way": "trees", "dtype": "bfloat16"},
 }
 
 

@@ -23,13 +23,26 @@ class Tree:
     """N positions, parents before children, and the W tokens that are wanted of them."""
 
     origin: Ints  # [N, 2] line and place in it that each position is made from
-    seen: Bools | None  # [N, N] whom each position sees; None where that is all before it
+    paths: tuple[Ints, ...]  # the positions of each line, its last token's left out
     line: Ints  # [W] of which line a token is wanted
     node: Ints  # [W] the position that predicts it
     token: Ints  # [W]
 
     def __len__(self) -> int:
         return len(self.origin)
+
+    @property
+    def chain(self) -> bool:
+        """Whether there are no branches: every position sees all before it."""
+        return all(len(path) == 0 or path[-1] == len(path) - 1 for path in self.paths)
+
+    @property
+    def seen(self) -> Bools:
+        """[N, N] whom each position sees. Made where it is wanted: of long lines it is large."""
+        seen = np.zeros((len(self), len(self)), np.bool_)
+        for path in self.paths:
+            seen[np.ix_(path, path)] = np.tri(len(path), dtype=np.bool_)
+        return seen
 
     def gathered(self, lines: Sequence[npt.NDArray[Scalar]]) -> npt.NDArray[Scalar]:
         """[..., N] what the positions have of something that each line has [..., T] of."""
@@ -55,7 +68,7 @@ def tree_of(lines: Sequence[Ints], starts: Sequence[int]) -> Tree:
     wanted = [(at, paths[at][start - 1 :], line[start:]) for at, (line, start) in enumerate(zip(lines, starts, strict=True))]
     return Tree(
         np.concatenate(origin),
-        _seen(paths, count),
+        tuple(paths),
         np.concatenate([np.full_like(tokens, at) for at, _, tokens in wanted]),
         np.concatenate([nodes for _, nodes, _ in wanted]),
         np.concatenate([tokens for _, _, tokens in wanted]),
@@ -67,12 +80,3 @@ def equal(one: Ints, other: Ints) -> int:
     length = min(len(one), len(other))
     different = np.flatnonzero(one[:length] != other[:length])
     return int(different[0]) if len(different) else length
-
-
-def _seen(paths: Sequence[Ints], count: int) -> Bools | None:
-    if all(len(path) == 0 or path[-1] == len(path) - 1 for path in paths):
-        return None
-    seen = np.zeros((count, count), np.bool_)
-    for path in paths:
-        seen[np.ix_(path, path)] = np.tri(len(path), dtype=np.bool_)
-    return seen

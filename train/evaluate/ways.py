@@ -143,7 +143,7 @@ class Quick:
         if not self._shared:
             return one_by_one(number, lines)
         whole, window = unit_of(number, range(len(lines)), lines), self._language.window
-        fits = whole.tree.seen is None or window is None or len(whole) <= window
+        fits = whole.tree.chain or window is None or len(whole) <= window
         return [whole] if fits else one_by_one(number, lines)
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
@@ -195,15 +195,15 @@ class Quick:
         if tree is None:
             return Row(lines[0].ids, positions[0], slots_[0], features)
         ids = tree.gathered([line.ids for line in lines])
-        return Row(ids, tree.gathered(positions), tree.gathered(slots_), features, tree.seen)
+        return Row(ids, tree.gathered(positions), tree.gathered(slots_), features, None if tree.chain else tree.seen)
 
 
 def batches(units: Sequence[Unit], tokens: int) -> Iterator[list[Unit]]:
     """Units of like length, together at most so many positions with their padding; trees apart from plain rows, which
     need no mask. Long ones first, so that what does not fit into memory fails at once."""
     batch: list[Unit] = []
-    for unit in sorted(units, key=lambda unit: (unit.tree.seen is None, -len(unit))):
-        mixed = batch and (unit.tree.seen is None) != (batch[0].tree.seen is None)
+    for unit in sorted(units, key=lambda unit: (unit.tree.chain, -len(unit))):
+        mixed = batch and unit.tree.chain != batch[0].tree.chain
         if mixed or (batch and len(batch[0]) * (len(batch) + 1) > tokens):
             yield batch
             batch = []

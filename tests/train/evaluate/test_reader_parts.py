@@ -20,7 +20,8 @@ def test_in_a_tree_each_line_sees_itself_and_nothing_else(branches: list[list[in
     lines = [np.array([7, 8, *branch]) for branch in branches]
     tree = tree_of(lines, [2] * len(lines))
     ids, depth = tree.gathered(lines), tree.gathered([np.arange(len(line))[None] for line in lines])[0]
-    seen = np.tri(len(tree), dtype=bool) if tree.seen is None else tree.seen
+    seen = tree.seen
+    assert tree.chain == np.array_equal(seen, np.tri(len(tree)))
     for line, node, token in zip(tree.line, tree.node, tree.token, strict=True):
         beneath = np.flatnonzero(seen[node])
         assert ids[beneath].tolist() == lines[line][: depth[node] + 1].tolist()
@@ -32,7 +33,7 @@ def test_in_a_tree_each_line_sees_itself_and_nothing_else(branches: list[list[in
 def test_choices_of_one_token_leave_the_bare_prompt() -> None:
     lines = reader()._lines.of_choices(ask(1, 2, LETTERS))
     unit = unit_of(0, (0, 1), lines)
-    assert unit.tree.seen is None
+    assert unit.tree.chain
     assert len(unit) == lines[0].start == len(lines[0]) - 1
 
 
@@ -72,7 +73,7 @@ def test_batches_hold_units_of_like_length_within_their_budget() -> None:
         assert sorted(unit.number for batch in made for unit in batch) == sorted(unit.number for unit in units)
         for batch in made:
             assert len(batch) == 1 or len(batch) * max(map(len, batch)) <= budget
-            assert len({unit.tree.seen is None for unit in batch}) == 1
+            assert len({unit.tree.chain for unit in batch}) == 1
 
 
 def test_a_tree_beyond_a_sliding_window_is_read_line_by_line() -> None:
