@@ -139,7 +139,7 @@ def tell_comparisons(rows: "Sequence[Compared]") -> None:
     for model in dict.fromkeys(row.model for row in rows):
         cells = [
             (row.bench if row.condition == "full" else f"{row.bench} ({row.condition})", str(row.shots), points(row.score),
-             points(row.against_score), points(row.difference, sign=True), f"{100 * row.low:+.0f} to {100 * row.high:+.0f}",
+             points(row.against_score), points(row.difference, sign=True), f"{100 * row.low:+.0f}…{100 * row.high:+.0f}",
              probability(row.p_holm))
             for row in rows if row.model == model
         ]  # fmt: skip

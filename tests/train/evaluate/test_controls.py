@@ -89,7 +89,7 @@ def test_a_concept_that_all_items_share_does_not_keep_pictures_from_being_swappe
 
 
 def test_where_there_is_nothing_to_swap_in_no_picture_is_shown(tmp_path: Path) -> None:
-    bench = tiny_bench(tmp_path, [item for item in word_items(1, (1,))])
+    bench = tiny_bench(tmp_path, word_items(1, (1,)))
     changed = demonstrations_under("swapped", bench.items[0], Strangers(bench))
     assert all(shot.images == () for shot in changed)
 
