@@ -1,7 +1,7 @@
 """From a spec to frozen benchmarks: material read, decontaminated, made into items, proven and written."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -190,7 +190,7 @@ def _items(items: list[Item]) -> dict[str, dict[str, int]]:
     return {shots: {"items": len(names), "groups": len(set(names))} for shots, names in groups.items()}
 
 
-def _counts(faults: Any) -> dict[str, int]:
+def _counts(faults: Sequence[str]) -> dict[str, int]:
     return dict(sorted(Counter(fault for fault in faults if fault).items()))
 
 
