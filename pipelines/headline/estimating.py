@@ -93,8 +93,8 @@ class Estimator:
 
     def _asks(self, job: Job) -> float:
         """Items that an evaluation asks: as the benchmarks have them, or as they are expected to."""
-        asked = self.experiment.evaluate[job.name.split("/")[1]]
-        names = [name for group in asked.benches for name in self.experiment.benches[group].names]
+        evaluation = job.name.split("/")[1]
+        asked, names = self.experiment.evaluate[evaluation], self.experiment.asked(evaluation)
         cells = ((name, condition, shots) for name in names for condition in asked.conditions for shots in asked.shots)
         each = dict.fromkeys((name, condition, 0 if condition == "none" else shots) for name, condition, shots in cells)
         return sum(self._items(name, shots, asked.limit) for name, _, shots in each)

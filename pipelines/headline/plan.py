@@ -142,13 +142,15 @@ class Planner:
                 continue
             model = self.run_of(stage, seed)
             label = MODEL if stage == MODEL else f"{stage}-{seed}"
-            benches = [f"benches/{bench}" for group in asked.benches for bench in self.experiment.benches[group].names]
+            names = self.experiment.asked(name)
+            benches = [f"benches/{bench}" for bench in names]
             name_of = MODEL if stage == MODEL else f"{stage}-seed-{seed}"  # curate report folds seeds of a name into one model
             words: list[Any] = [model, *benches, "--out", f"evaluations/{label}", "--name", name_of]
             words += ["--shots", ",".join(map(str, asked.shots)), "--conditions", ",".join(asked.conditions)]
             words += ["--limit", asked.limit] if asked.limit else []
             words += [word for key, value in asked.settings.items() for word in ("--set", f"{key}={value}")]
-            needs = (self._job_of(stage, seed), *(f"benches/{group}" for group in asked.benches), *before)
+            groups = dict.fromkeys(f"benches/{self.experiment.group_of[bench]}" for bench in names)
+            needs = (self._job_of(stage, seed), *groups, *before)
             before = [f"evaluate/{name}/{label}"]  # both add to one folder
             yield Job(before[0], "evaluate", curate("evaluate", *words), needs)
 

@@ -89,7 +89,7 @@ class EvaluationSettings(Settings):
     stages: tuple[str, ...] = Field(min_length=1)
     """Whose models: stages, or `model`."""
     benches: tuple[str, ...] = Field(min_length=1)
-    """Names of groups in `benches`."""
+    """Groups of `benches`, or single ones of their benchmarks."""
     shots: tuple[int, ...] = (
         0,
         1,
@@ -212,7 +212,7 @@ class Experiment(Settings):
             _known(f"benches.{name}.data", group.data, [*runs, *self.plans])
         for name, asked in self.evaluate.items():
             _known(f"evaluate.{name}.stages", asked.stages, ["model", *self.stages])
-            _known(f"evaluate.{name}.benches", asked.benches, self.benches)
+            _known(f"evaluate.{name}.benches", asked.benches, [*self.benches, *self.group_of])
         self._claim_is_measured()
         _known("unrelated", self.unrelated.values(), self.data)
         _known("until", self.until, self.data)
@@ -224,6 +224,16 @@ class Experiment(Settings):
         _known("claim", [claim.tuned, *claim.references], self.stages)
         _known("claim", [*claim.benches, *claim.skill], built)
         _known("claim", [*claim.unseen, *claim.siblings], claim.benches)
+
+    @property
+    def group_of(self) -> dict[str, str]:
+        """Benchmark -> its group."""
+        return {bench: name for name, group in self.benches.items() for bench in group.names}
+
+    def asked(self, evaluation: str) -> list[str]:
+        """The benchmarks of an evaluation."""
+        named = ((name, self.benches.get(name)) for name in self.evaluate[evaluation].benches)
+        return [bench for name, group in named for bench in (group.names if group else [name])]
 
     def seeds_of(self, stage: str) -> tuple[int, ...]:
         """The seeds that a stage is trained with; `model` has the first alone."""

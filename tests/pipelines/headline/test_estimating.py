@@ -81,7 +81,7 @@ def test_questions_are_counted_in_the_benchmark_where_it_is_built(experiment: Ex
     (tmp_path / "benches/emoji-names/bench.json").write_text(json.dumps({"counts": counts}))
     after = estimates(experiment, tmp_path)["evaluate/skill/flat-0"].seconds
     rate = experiment.assumed.asks_per_second
-    assert after == 1 + 4000 / rate
+    assert after == 1 + 4000 * 150 / 1000 / rate
     assert before != after
 
 
@@ -94,4 +94,4 @@ def test_trainings_of_one_shape_are_measured_once(experiment: Experiment, tmp_pa
 
     found = Estimator(experiment, tmp_path, measure).all(Planner(experiment, RECIPE).jobs())
     assert {one.by for one in found if one.job.kind == "train"} == {"4 steps measured now"}
-    assert measured == ["runs/align-0", "runs/baseline-0"]
+    assert measured == ["runs/align-0", "runs/baseline-0", "runs/more-single-0"]  # which has more rows a step

@@ -20,6 +20,7 @@ from train.config import TrainConfig
 RECIPE = Path(__file__).parents[3] / "recipes" / "headline"
 OVERLAYS = {"whole": [], "small": [RECIPE / "small.yaml"]}
 TRAINED = {"emoji", "clipart"}
+ARMS = ("coherent", "no-replay", "unrelated", "flat", "more-single")
 
 
 @pytest.fixture(params=OVERLAYS)
@@ -86,8 +87,19 @@ def test_all_arms_have_equal_steps_rows_and_learning_rates(experiment: Experimen
         for one, other in pairwise(configs):
             plain, twin = one.model_dump(exclude={"out", "data"}), other.model_dump(exclude={"out", "data"})
             assert plain == twin
-            assert one.data.model_copy(update={"plan": ""}) == other.data.model_copy(update={"plan": ""})
+            assert rows_of(one) == rows_of(other)
         assert {config.model for config in configs} == {f"runs/baseline-{seed}"}
+
+
+def rows_of(config: TrainConfig) -> dict[str, object]:
+    """How a training reads, but for what, and for rows a step: those of single pictures are more, as they show fewer."""
+    return config.data.model_dump(exclude={"plan": True, "load": {"batch", "micro_batch"}})
+
+
+def test_more_single_pictures_come_in_no_fewer_rows(experiment: Experiment, jobs: dict[str, Job]) -> None:
+    rows = {arm: build(TrainConfig, spec_of(jobs[f"train/{arm}-0"], "configs")).data.load.batch for arm in ARMS}
+    assert rows["more-single"] >= 1.44 * rows["coherent"]
+    assert {rows[arm] for arm in ("no-replay", "unrelated", "flat")} == {rows["coherent"]}
 
 
 def test_the_arms_without_curriculum_and_replay_differ_in_just_that(jobs: dict[str, Job]) -> None:
