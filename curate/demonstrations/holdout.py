@@ -28,7 +28,7 @@ class HoldoutSettings(Settings):
     level: Literal["innermost", "outermost"] = "innermost"
     """Which of a record's concepts decides: its most specific one, or its broadest, so that siblings stay together."""
     half: Half | None = None
-    """With `held`, only one half of the concepts held back: recipes are chosen on the first, figures reported on the second."""
+    """With `held`, only one half of the concepts held back: recipes chosen on the first, figures from the second."""
 
     @model_validator(mode="after")
     def _half_of_held(self) -> "HoldoutSettings":
