@@ -166,9 +166,16 @@ def is_run(place: Path) -> bool:
 
 
 def _model_of(run: Path) -> str:
-    model = read_yaml(run / CONFIG).get("model")
+    """What the run began with. A relative path is meant from where the run was started, which its relative `out` tells."""
+    settings = read_yaml(run / CONFIG)
+    model, out = settings.get("model"), settings.get("out")
     if not isinstance(model, str):
         raise InputError(f"{run / CONFIG} names no model; is {run} a run of the trainer?")
+    here, steps = run.resolve(), Path(out).parts if isinstance(out, str) else ()
+    if steps and here.parts[-len(steps) :] == steps:
+        there = here.parents[len(steps) - 1] / model
+        if there.is_dir():
+            return str(there)
     return model
 
 

@@ -45,6 +45,21 @@ def test_a_run_over_a_run_over_a_run(
     assert (logits_of(loaded, processor) - logits_of(load_model(str(base), COMPUTE), processor)).abs().max() > 0.01
 
 
+def test_relative_names_hold_from_wherever_a_run_is_loaded(
+    tmp_path: Path, base: Path, episodes_plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "model").symlink_to(base)
+    monkeypatch.chdir(home)
+    stirred_run(Path("model"), episodes_plan, Path("runs/first"), stage="align", parts=[])
+    stirred_run(Path("runs/first"), episodes_plan, Path("runs/second"), **LORA)
+    monkeypatch.chdir(tmp_path)
+    start = weights_of("home/runs/second")
+    assert (start.base, len(start.layers)) == (str(home / "model"), 2)
+    load_model("home/runs/second", COMPUTE)
+
+
 def test_latest_best_and_named_checkpoints(tmp_path: Path, base: Path, episodes_plan: Plan) -> None:
     run = tmp_path / "run"
     stirred_run(base, episodes_plan, run, steps=(30, 40), checkpoint={"best": "loss"}, stage="align", parts=[])
