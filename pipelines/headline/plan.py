@@ -71,8 +71,9 @@ class Planner:
 
     def _model(self) -> Job:
         model = self.experiment.model
-        words = ("--vision", model.vision, "--lm", model.lm, "--grid", model.grid, "--seed", model.seed, "--out", MODEL)
-        return Job(MODEL, "model", curate("assemble", *words))
+        words = ["--vision", model.vision, "--lm", model.lm, "--grid", model.grid, "--seed", model.seed, "--out", MODEL]
+        words += [word for name in model.pairs for word in ("--pairs", f"data/{name}")]
+        return Job(MODEL, "model", curate("assemble", *words), tuple(f"data/{name}" for name in model.pairs))
 
     def _plans(self) -> Iterator[Job]:
         for name, plan in self.experiment.plans.items():

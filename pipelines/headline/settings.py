@@ -30,6 +30,8 @@ class ModelSettings(Settings):
     """The language model."""
     grid: int = Field(default=4, gt=0)
     """Side of the square of tokens that a picture becomes."""
+    pairs: list[str] = Field(default=[])
+    """Data runs whose named pictures teach the projector where words lie, before any training."""
     seed: int = 0
     """Of the projector's weights."""
 
@@ -214,6 +216,7 @@ class Experiment(Settings):
             _known(f"evaluate.{name}.stages", asked.stages, ["model", *self.stages])
             _known(f"evaluate.{name}.benches", asked.benches, [*self.benches, *self.group_of])
         self._claim_is_measured()
+        _known("model.pairs", self.model.pairs, self.data)
         _known("unrelated", self.unrelated.values(), self.data)
         _known("until", self.until, self.data)
         _known("over", self.over, self.data)

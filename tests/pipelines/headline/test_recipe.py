@@ -42,6 +42,14 @@ def test_every_job_stands_behind_what_it_needs(jobs: dict[str, Job]) -> None:
     assert all(names.index(need) < at for at, job in enumerate(jobs.values()) for need in job.needs)
 
 
+def test_the_projector_is_taught_by_training_pictures_alone(jobs: dict[str, Job]) -> None:
+    argv = jobs["model"].argv
+    taught = {argv[at + 1].removeprefix("data/") for at, word in enumerate(argv) if word == "--pairs"}
+    assert taught
+    assert taught <= TRAINED
+    assert {f"data/{name}" for name in taught} <= set(jobs["model"].needs)
+
+
 def test_data_are_known_samples_with_settings_that_hold(jobs: dict[str, Job]) -> None:
     for job in (job for job in jobs.values() if job.kind == "data" and job.files):
         settings = build(ChainSettings, spec_of(job, "specs/data"))

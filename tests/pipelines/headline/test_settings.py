@@ -21,6 +21,7 @@ RECIPE = Path(__file__).parents[3] / "recipes" / "headline" / "headline.yaml"
         ("plans.icl.size_of=single", "not both"),
         ("plans.align.size_of=single", "plans.align.size_of"),
         ("evaluate.main.benches=[helt-out]", "held-out"),
+        ("model.pairs=[emojis]", "model.pairs"),
         ("jobs=0", "jobs"),
         ("seeds=[]", "seeds"),
         ("claim.goals=[{figure: fame}]", "figure"),
