@@ -128,7 +128,7 @@ def write_bench(
     _check(rows, store, folder)
     data = table_bytes(to_table(rows, Item))
     folder.write(ITEMS, data)
-    whole = BenchManifest(**{**vars(manifest), "counts": _counts(rows), "files": {ITEMS: sha256(data)}})
+    whole = BenchManifest(**{**vars(manifest), "counts": counts_of(rows), "files": {ITEMS: sha256(data)}})
     text = json.dumps(asdict(whole), indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
     folder.write(BENCH, (text + "\n").encode())
     return Bench(folder, whole)
@@ -145,7 +145,8 @@ def _check(items: list[Item], store: ImageStore, folder: Folder) -> None:
             raise InputError(f"picture {ref[:12]}… of {folder.uri} is missing")
 
 
-def _counts(items: list[Item]) -> dict[str, dict[str, int]]:
+def counts_of(items: Iterable[Item]) -> dict[str, dict[str, int]]:
+    """Items and groups by number of shots, as bench.json states them."""
     groups: dict[str, list[str]] = {}
     for item in items:
         groups.setdefault(str(item.shots), []).append(item.group)

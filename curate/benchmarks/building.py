@@ -7,18 +7,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from curate.benches import BENCH, FORMAT, IMAGES, ITEMS, Bench, BenchManifest, Item, write_bench
+from curate.benches import FORMAT, Bench, BenchManifest, Item, counts_of
 from curate.benchmarks.baselines import baselines
 from curate.benchmarks.decontaminating import faults, proof
 from curate.benchmarks.disjoint import DISJOINT, report
+from curate.benchmarks.freezing import freeze
 from curate.benchmarks.kinds import KINDS, Made
 from curate.benchmarks.material import Material, Training, read_material
 from curate.benchmarks.seen import Seen, read_seen
 from curate.benchmarks.settings import BenchesSpec, BenchSettings
-from curate.errors import InputError, QualityError
+from curate.errors import QualityError
 from curate.mixture.settings import resolved
-from curate.schema import Shot, to_table
-from curate.storage import Folder, ImageStore, sha256, table_bytes
+from curate.schema import Shot
+from curate.storage import Folder
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ def plan_benches(
     """The manifests of what `build_benches` would write, with counts and without hashes."""
     builder = Builder(spec, base, say)
     drafts = (builder.draft(bench) for bench in benches)
-    return [replace(draft.manifest, counts=_items(draft.made.items)) for draft in drafts]
+    return [replace(draft.manifest, counts=counts_of(draft.made.items)) for draft in drafts]
 
 
 def concepts_of(items: list[Item], material: Material) -> list[str]:
@@ -155,39 +156,8 @@ class Pictures(Mapping[str, bytes]):
 
 def _write(draft: Draft, folder: Folder) -> Built:
     """Writes a draft; a benchmark of the same version must have the same content, then only what is said of it is renewed."""
-    unchanged = folder.exists(BENCH) and _check_frozen(Bench.open(folder), draft, folder)
-    folder.remove(BENCH)  # first, so that a killed build leaves nothing that could be opened
-    pictures = Pictures(draft.made, draft.material)
-    _remove_strangers(folder, set(pictures))
-    folder.write(DISJOINT, report(draft.manifest).encode())
-    return Built(write_bench(folder, draft.manifest, draft.made.items, pictures), unchanged)
-
-
-def _check_frozen(there: Bench, draft: Draft, folder: Folder) -> bool:
-    """Whether a benchmark has the draft's content; InputError when it has other content under the same version."""
-    items = draft.made.items
-    files = {ITEMS: sha256(table_bytes(to_table(items, Item)))}
-    would = Bench(folder, replace(draft.manifest, counts=_items(items), files=files))
-    if would.digest != there.digest and would.manifest.version == there.manifest.version:
-        raise InputError(
-            f"{folder.uri} is frozen as version {there.manifest.version} with other content;"
-            " give the benchmark another version in the spec, or --out another folder"
-        )
-    return would.digest == there.digest
-
-
-def _remove_strangers(folder: Folder, refs: set[str]) -> None:
-    """Pictures of an earlier version, or of a build that was killed."""
-    for name in (folder / IMAGES).names():
-        if name.rpartition("/")[2] not in refs or name != ImageStore.name_of(name.rpartition("/")[2]):
-            (folder / IMAGES).remove(name)
-
-
-def _items(items: list[Item]) -> dict[str, dict[str, int]]:
-    groups: dict[str, list[str]] = {}
-    for item in items:
-        groups.setdefault(str(item.shots), []).append(item.group)
-    return {shots: {"items": len(names), "groups": len(set(names))} for shots, names in groups.items()}
+    pictures, beside = Pictures(draft.made, draft.material), {DISJOINT: report(draft.manifest).encode()}
+    return Built(*freeze(folder, draft.manifest, draft.made.items, pictures, beside))
 
 
 def _counts(faults: Sequence[str]) -> dict[str, int]:

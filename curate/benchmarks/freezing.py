@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from curate.benches import BENCH, IMAGES, ITEMS, Bench, BenchManifest, Item, write_bench
+from curate.benches import BENCH, IMAGES, ITEMS, Bench, BenchManifest, Item, counts_of, write_bench
 from curate.errors import InputError
 from curate.schema import to_table
 from curate.storage import Folder, ImageStore, sha256, table_bytes
@@ -20,14 +20,6 @@ def freeze(
     for name, data in beside.items():
         folder.write(name, data)
     return write_bench(folder, manifest, items, pictures), unchanged
-
-
-def counts_of(items: Sequence[Item]) -> dict[str, dict[str, int]]:
-    """Items and groups by number of shots, as bench.json states them."""
-    groups: dict[str, list[str]] = {}
-    for item in items:
-        groups.setdefault(str(item.shots), []).append(item.group)
-    return {shots: {"items": len(names), "groups": len(set(names))} for shots, names in groups.items()}
 
 
 def _is_there(folder: Folder, manifest: BenchManifest, items: Sequence[Item]) -> bool:

@@ -1,18 +1,18 @@
 """`curate mix SPEC|show|diff`: plans over existing shards, looked at and compared."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipelines.console import Watch, answer, say
+from pipelines.groups import with_default
 from pipelines.options import AsJson, DryRun, Overrides, Workers
 
 if TYPE_CHECKING:
     from curate.shards.plans import Plan
 
 BUILD = "build"
-HELP = ("-h", "--help")
 
 SpecFile = Annotated[
     Path, typer.Argument(metavar="SPEC", help="YAML file: sources, weights, quotas, curriculum.", show_default=False)
@@ -39,20 +39,10 @@ AllowNearest = Annotated[
 ]
 
 
-class WithDefault(typer.core.TyperGroup):
-    """A group whose first word need not be a command: `curate mix SPEC.yaml` is `curate mix build SPEC.yaml`."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # typer does not export its base's context
-        """Puts the default command in front where none is named."""
-        if args and args[0] not in self.commands and args[0] not in HELP:
-            args = [BUILD, *args]
-        return super().parse_args(ctx, args)
-
-
 def register(app: typer.Typer) -> None:
     """Adds the group."""
     group = typer.Typer(
-        cls=WithDefault,
+        cls=with_default(BUILD),
         no_args_is_help=True,
         subcommand_metavar="SPEC --out PLAN | COMMAND ...",
         help="Plans: which samples of which shards, in which order. `curate mix SPEC.yaml --out PLAN` builds one.",

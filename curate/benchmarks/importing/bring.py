@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from curate.benches import FORMAT, Bench, BenchManifest, Item
+from curate.benches import FORMAT, Bench, BenchManifest, Item, counts_of
 from curate.benchmarks.baselines import baselines
-from curate.benchmarks.freezing import counts_of, freeze
+from curate.benchmarks.freezing import freeze
 from curate.benchmarks.importing import BENCH_IMPORTERS
 from curate.benchmarks.importing.desk import Desk
 from curate.benchmarks.importing.settings import FileSettings
