@@ -24,6 +24,8 @@ from curate.storage import Folder, ImageStore, hash_json, read_table, sha256, ta
 
 BENCH, ITEMS, IMAGES = "bench.json", "items.parquet", "images"
 FORMAT = 1
+NAME = re.compile(r"\w[\w.-]{0,99}")
+"""Names of benchmarks; they become names of folders."""
 
 Metric = Literal["choice", "exact", "soft", "vqa", "caption"]
 """choice: the likeliest of the item's choices. exact: the normalised text is an accepted answer. soft: it begins with or
@@ -153,13 +155,20 @@ def counts_of(items: Iterable[Item]) -> dict[str, dict[str, int]]:
     return {shots: {"items": len(names), "groups": len(set(names))} for shots, names in groups.items()}
 
 
+def _typed(manifest: BenchManifest) -> bool:
+    """Whether mappings are mappings, words are words and numbers of shots are numbers."""
+    mappings = (manifest.spec, manifest.counts, manifest.baselines, manifest.disjoint, manifest.licences, manifest.files)
+    words = (manifest.version, manifest.title, manifest.kind, manifest.domain)
+    typed = all(isinstance(one, dict) for one in mappings) and all(isinstance(one, str) for one in words)
+    return typed and all(shots.isdecimal() for shots in (*manifest.counts, *manifest.baselines))
+
+
 def _manifest(folder: Folder) -> BenchManifest:
     if not folder.exists(BENCH):
         raise InputError(f"{folder.uri} holds no benchmark ({BENCH} is missing); make one: curate bench build SPEC.yaml")
     try:
         manifest = BenchManifest(**json.loads(folder.read(BENCH)))
-        sound = manifest.metric in METRICS and re.fullmatch(r"[\w.-]{1,100}", manifest.name) and ITEMS in manifest.files
-        sound = sound and all(int(shots) >= 0 for shots in manifest.counts)
+        sound = manifest.metric in METRICS and NAME.fullmatch(manifest.name) and ITEMS in manifest.files and _typed(manifest)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         sound = False
     if not sound:

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
-from curate.benches import Bench
+from curate.benches import NAME, Bench
 from curate.errors import InputError, IntegrityError
 from curate.storage import Folder, json_lines
 
@@ -123,7 +123,7 @@ class Evaluation:
             plain = json.loads(folder.read(EVALUATION))
             plain["benches"] = tuple(EvaluatedBench(**bench) for bench in plain["benches"])
             manifest = EvaluationManifest(**plain)
-            sound = all(re.fullmatch(r"[\w.-]{1,100}", bench.name) for bench in manifest.benches)
+            sound = all(NAME.fullmatch(bench.name) for bench in manifest.benches)
         except (ValueError, TypeError, KeyError, RecursionError):
             sound = False
         if not sound:
