@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 from selectolax.lexbor import LexborHTMLParser
 
-from curate.documents.html.blocks import Block, Walker
+from curate.documents.html.blocks import Block
 from curate.documents.html.depth import check_depth
 from curate.documents.html.encodings import page_text
+from curate.documents.html.walker import Walker
 
 SILENT = (b"<script", b"<style", b"<template")
 """Elements whose text nobody reads; gone before anything is measured."""
