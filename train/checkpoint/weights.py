@@ -171,7 +171,7 @@ def _model_of(run: Path) -> str:
     model, out = settings.get("model"), settings.get("out")
     if not isinstance(model, str):
         raise InputError(f"{run / CONFIG} names no model; is {run} a run of the trainer?")
-    here, steps = run.resolve(), Path(out).parts if isinstance(out, str) else ()
+    here, steps = run.resolve(), Path(out).parts if isinstance(out, str) and not Path(out).is_absolute() else ()
     if steps and here.parts[-len(steps) :] == steps:
         there = here.parents[len(steps) - 1] / model
         if there.is_dir():
