@@ -9,7 +9,7 @@ demo: $(READY)  ## the main job on real pages and pictures; prints where the rep
 	$(BIN)/curate demo --out runs/demo
 
 test: $(READY)  ## all tests that need neither a GPU nor a hub
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 lint: $(READY)  ## style, types, who may import whom, and the documentation
 	$(BIN)/ruff check .

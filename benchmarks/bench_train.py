@@ -10,7 +10,7 @@ step    the same rows go through our loop, through a bare loop that computes all
         the needed ones only; ours and the bare loops' model lie in one process, and all take turns at every step.
 plans   once through all samples of the plan, so that everybody learns from the same tokens: ours packed, ours unpacked
         at three sizes of micro-batch, transformers.Trainer with a collator that lets the processor pad. They take turns
-        in an order drawn anew; starting worker processes counts.
+        in an order drawn anew; the first steps of a turn, for which worker processes start, do not count.
 """
 
 import argparse
@@ -249,13 +249,14 @@ def episodes_a_row(run: Run) -> float:
 
 
 def turns(contenders: dict[str, Any], arguments: argparse.Namespace) -> dict[str, list[Timed]]:
-    """Every repeat all contenders take a turn, in a new order, after a first one of a few steps that does not count."""
+    """Every repeat all contenders take a turn, in a new order, after a first one of a few steps that does not count. The
+    first steps of each turn, for which worker processes start and import, do not count either."""
     dice, found = random.Random(arguments.seed), {name: list[Timed]() for name in contenders}
     for contender in contenders.values():
         contender.turn(arguments.seed, arguments.warm)
     for repeat in range(arguments.repeats):
         for name in dice.sample(sorted(contenders), len(contenders)):
-            timed = contenders[name].turn(arguments.seed + repeat)
+            timed = contenders[name].turn(arguments.seed + repeat).without(arguments.warm)
             found[name].append(timed)
             print(f"  {repeat + 1}: {name}: {sum(timed.tokens)} tokens, {timed.rate:.1f} a second", flush=True)
     return found

@@ -7,7 +7,7 @@
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 WORK=${WORK:-runs/embedded}
-GRID=${GRID:-4}
+GRID=${GRID:-2}
 mkdir -p "$WORK/mix"
 cp "$here"/mix/*.yaml "$WORK/mix/" # a spec's paths begin at its own folder
 cd "$WORK"
@@ -26,7 +26,10 @@ mix() {
     done
 }
 
-assemble() { [ -e model/config.json ] || curate assemble --vision embedded --lm embedded --grid "$GRID" --out model; }
+assemble() {
+    [ -e model/config.json ] || curate assemble --vision embedded --lm embedded --grid "$GRID" \
+        --pairs data/emoji --pairs data/clipart --pairs data/stamps --out model
+}
 
 align() { curate train "$here/align.yaml"; }
 

@@ -19,7 +19,7 @@ RECIPE = Path(__file__).parents[3] / "recipes" / "headline" / "headline.yaml"
         ("claim.unseen=[emoji-nothing]", "emoji-nothing"),
         ("plans.icl.fit=nothing", "plans.icl.fit"),
         ("plans.icl.size_of=single", "not both"),
-        ("plans.align.size_of=single", "plans.align.size_of"),
+        ("plans.icl-dev.size_of=singel", "plans.icl-dev.size_of"),
         ("evaluate.main.benches=[helt-out]", "held-out"),
         ("model.pairs=[emojis]", "model.pairs"),
         ("jobs=0", "jobs"),
@@ -37,7 +37,7 @@ def test_layers_replace_values_and_merge_mappings() -> None:
 
 
 def test_a_stage_that_is_trained_once_has_the_first_seed() -> None:
-    experiment = load_experiment(RECIPE, [], ["seeds=[4, 5]"])
-    assert experiment.seeds_of("align") == (4,)
+    experiment = load_experiment(RECIPE, [], ["seeds=[4, 5]", "stages.baseline.once=true"])
+    assert experiment.seeds_of("baseline") == (4,)
     assert experiment.seeds_of("model") == (4,)
     assert experiment.seeds_of("coherent") == (4, 5)
