@@ -153,7 +153,8 @@ class ComputeSettings(Settings):
     """torch.compile every block; needs rows of one shape, which data.pad_rows then gives."""
 
     threads: int | None = Field(default=None, gt=0)
-    """Threads of one process on a CPU; null: the cores it may use, shared among the ranks of the machine."""
+    """Threads of one process on a CPU; null: as OMP_NUM_THREADS says, or the cores it may use, shared among the
+    ranks of the machine."""
 
     deterministic: bool = False
     """Ask for deterministic kernels on a GPU, at some cost; on a CPU a run repeats bit for bit anyway."""

@@ -24,7 +24,7 @@ from curate.settings import build
 from curate.storage import hash_json
 from train.evaluate.prediction_rows import Prediction
 from train.evaluate.predictions import PredictionFile
-from train.evaluate.questions import LETTERS, Questions, blank_picture, shares
+from train.evaluate.questions import LETTERS, Questions, blank_picture, shares, shown
 from train.evaluate.records import Ask, Picture, Reader
 from train.evaluate.selecting import Embedder, Fixed, Query, Retrieved, Selection, SelectSettings
 
@@ -85,7 +85,7 @@ class _Waiting:
 
     @property
     def picture(self) -> Picture:
-        return _shown(self.image, self.data)
+        return shown(self.image, self.data)
 
 
 class Predictor:
@@ -194,13 +194,10 @@ class Predictor:
         return self.demos.labels
 
     def _ask(self, one: _Waiting, rows: Sequence[int]) -> Ask:
-        shown = self._candidates(rows)
-        turns = [self._questions.turn(self.demos.rows[row], shown, self._pictures_of(row)) for row in rows]
-        choices = self._questions.choices(shown) if self._closed else ()
-        return Ask(one.name, tuple(turns), self._questions.query(one.picture, shown), choices)
-
-    def _pictures_of(self, row: int) -> tuple[Picture, ...]:
-        return tuple(_shown(image, self.demos.data(image.ref)) for image in self.demos.rows[row].pictures)
+        labels = self._candidates(rows)
+        turns = [self._questions.demonstration(row, labels) for row in rows]
+        choices = self._questions.choices(labels) if self._closed else ()
+        return Ask(one.name, tuple(turns), self._questions.query(one.picture, labels), choices)
 
     def _said(self, asks: Sequence[Ask], chosen: Sequence[Sequence[int]]) -> Sequence[Any]:
         """Log-probabilities of the choices, or a text; nothing for an ask that does not fit."""
@@ -226,12 +223,12 @@ class Predictor:
     def _found(self, one: _Waiting, rows: Sequence[int], answer: Any) -> Found:
         if not answer:
             return Rejected(one.name, "too_long", f"with {len(rows)} demonstrations")
-        shown = tuple(self.demos.rows[row].name for row in rows)
+        names = tuple(self.demos.rows[row].name for row in rows)
         if not self._closed:
-            return Prediction(one.name, one.digest, str(answer[0]).strip(), demonstrations=shown)
+            return Prediction(one.name, one.digest, str(answer[0]).strip(), demonstrations=names)
         scores = shares(dict(zip(self._candidates(rows), answer, strict=True)))
         label = next(iter(scores))
-        return Prediction(one.name, one.digest, label, scores[label], scores, shown)
+        return Prediction(one.name, one.digest, label, scores[label], scores, names)
 
 
 def _check(settings: PredictSettings, demos: LabelledSet) -> None:
@@ -261,10 +258,6 @@ def _read(names: Sequence[str], source: Pictures) -> tuple[list[_Waiting], dict[
         except BadImage as fault:
             rejected[name] = source.rejected(name, fault)
     return waiting, rejected
-
-
-def _shown(image: Image, data: bytes) -> Picture:
-    return Picture(image.ref, data, image.width, image.height)
 
 
 def _parted(found: Iterable[Found]) -> tuple[list[Prediction], list[Rejected]]:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 
 from curate.labelled import Labelled, LabelledSet
+from curate.schema import Image
 from curate.storage import sha256
 from train.evaluate.records import Picture, Turn
 
@@ -23,10 +24,15 @@ class Questions:
 
     def __init__(self, demos: LabelledSet, asked: str | None, letters: bool) -> None:
         """`asked` is the user's question, None for the demonstrations' own; `letters`: answers are letters of options."""
-        self._letters = letters
+        self._demos, self._letters = demos, letters
         self._base = _usual(demos.rows, BY_LETTER if letters else PLAIN) if asked is None else asked
         if letters and OPTIONS not in self._base:
             self._base = f"{self._base}\n{OPTIONS}\n{BY_LETTER.rpartition(chr(10))[2]}".lstrip("\n")
+
+    def demonstration(self, row: int, labels: Sequence[str]) -> Turn:
+        """Row `row` of the demonstrations with its pictures, where `labels` are the options."""
+        one = self._demos.rows[row]
+        return self.turn(one, labels, tuple(shown(image, self._demos.data(image.ref)) for image in one.pictures))
 
     def turn(self, row: Labelled, labels: Sequence[str], pictures: tuple[Picture, ...]) -> Turn:
         """A demonstration, where `labels` are the options."""
@@ -49,6 +55,11 @@ class Questions:
             return question
         lines = "\n".join(f"{letter}. {label}" for letter, label in zip(LETTERS, labels, strict=False))
         return question.replace(OPTIONS, lines if self._letters else ", ".join(labels))
+
+
+def shown(image: Image, data: bytes) -> Picture:
+    """A picture as a model is shown it."""
+    return Picture(image.ref, data, image.width, image.height)
 
 
 def _usual(rows: Iterable[Labelled], otherwise: str) -> str:

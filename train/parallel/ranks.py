@@ -137,9 +137,14 @@ def _numerics(compute: ComputeSettings, device: torch.device) -> Iterator[None]:
 
 
 def own_threads() -> int:
-    """The cores that this process may use, shared evenly among the ranks of the machine."""
+    """The cores that this process may use, shared evenly among the ranks of the machine; fewer where OMP_NUM_THREADS asks
+    a rank alone for fewer. torchrun sets it to 1 for each of several, which would leave most cores idle."""
+    ranks = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    if ranks == 1 and asked.isdecimal() and int(asked):
+        return int(asked)
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-    return max(1, int(min(cores, cpu_quota()) / int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
+    return max(1, int(min(cores, cpu_quota()) / ranks))
 
 
 @contextmanager

@@ -35,6 +35,7 @@ def test_the_quota_is_the_narrowest_in_sight(tmp_path: Path, files: dict[str, st
 
 def test_threads_stay_within_the_quota_and_ranks_share_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda _: range(64))
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     for quota, local, threads in ((2.0, "1", 2), (0.5, "1", 1), (7.5, "2", 3), (math.inf, "4", 16)):
         monkeypatch.setattr(ranks, "cpu_quota", lambda quota=quota: quota)
         monkeypatch.setenv("LOCAL_WORLD_SIZE", local)

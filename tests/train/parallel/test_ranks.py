@@ -147,7 +147,10 @@ def test_a_gpu_that_is_not_there_is_told() -> None:
 
 
 def test_cores_are_shared_among_the_ranks_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     alone = own_threads()
+    monkeypatch.setenv("OMP_NUM_THREADS", str(alone + 1))
+    assert own_threads() == alone + 1  # the user's word; of several ranks it is torchrun's
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
     assert own_threads() == max(1, alone // 2)
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "1000")
