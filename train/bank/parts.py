@@ -16,11 +16,14 @@ from typing import Any
 
 import torch
 
-from curate.storage import canonical_json, sha256
+from curate.storage import sha256
 from train.bank.faults import Damaged, Unreadable
 from train.bank.keys import KEY, model_of
 
 HEADER, FORMAT, ENDING = "shotcraft-bank", 1, ".safetensors"
+HEADED = 256
+"""Bytes of a part's header for an entry, about."""
+
 DTYPES = {torch.float32: "F32", torch.bfloat16: "BF16", torch.float16: "F16"}
 
 Entries = Mapping[str, torch.Tensor]
@@ -54,7 +57,7 @@ def encode(entries: Entries, facts: Mapping[str, Any]) -> tuple[Part, bytes]:
     model = model_of(facts)
     sums = {key: _sum(key, model, hidden) for key, hidden in sorted(entries.items())}
     header = {"format": FORMAT, "facts": dict(facts), "model": model, "sums": sums}
-    data: bytes = save(dict(entries), {HEADER: canonical_json(header).decode("utf-8", "surrogatepass")})
+    data: bytes = save(dict(entries), {HEADER: json.dumps(header, sort_keys=True, allow_nan=False)})
     return Part(f"{sha256(data)[:32]}{ENDING}", len(data), dict(facts), model, sums), data
 
 
@@ -89,6 +92,21 @@ class OpenPart:
             return  # evicted meanwhile: the mapping keeps the bytes
         if size != self.part.size:
             raise Damaged("truncated" if size < self.part.size else "changed", f"{size} of {self.part.size} bytes")
+
+
+def pieces(entries: Entries, room: int) -> Iterator[Entries]:
+    """Entries in their order as parts of about `room` bytes at most, of a single entry where that is larger."""
+    some: dict[str, torch.Tensor] = {}
+    held = 0
+    for key, hidden in entries.items():
+        size = hidden.numel() * hidden.element_size() + HEADED
+        if some and held + size > room:
+            yield some
+            some, held = {}, 0
+        some[key] = hidden
+        held += size
+    if some:
+        yield some
 
 
 @contextmanager

@@ -6,11 +6,13 @@ is written before that process evicts. So the order of eviction is off by at mos
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISREG
+
+from curate.storage import TEMPORARY
 
 EVERY = 60.0
 
@@ -63,10 +65,19 @@ def least_used(parts: Path) -> list[Kept]:
     return sorted(_listed(parts), key=lambda kept: (kept.used, kept.name))
 
 
+def too_much(kept: Sequence[Kept], room: int) -> list[Kept]:
+    """The first ones, that must go for the others to take at most `room` bytes."""
+    total, gone = sum(one.size for one in kept), 0
+    while gone < len(kept) and total > room:
+        total -= kept[gone].size
+        gone += 1
+    return list(kept[:gone])
+
+
 def _listed(parts: Path) -> Iterator[Kept]:
     with suppress(FileNotFoundError), os.scandir(parts) as entries:
         for entry in entries:
             with suppress(FileNotFoundError):
                 found = entry.stat(follow_symlinks=False)
-                if S_ISREG(found.st_mode):
+                if S_ISREG(found.st_mode) and not entry.name.startswith(TEMPORARY):
                     yield Kept(found.st_mtime_ns, entry.name, found.st_size)
