@@ -73,7 +73,10 @@ class OpenPart:
             found = path.lstat()
             if not stat.S_ISREG(found.st_mode):
                 raise Damaged("foreign", "no regular file")
-            self._file = safe_open(os.fspath(path), framework="pt")
+            try:
+                self._file = safe_open(os.fspath(path), framework="pt")
+            except RuntimeError as error:  # torch maps what safetensors has read; between the two it may go
+                raise _unmapped(path, error) from None
             self.part = _part(path.name, found.st_size, self._file)
 
     def read(self, key: str) -> torch.Tensor:
@@ -107,6 +110,13 @@ def pieces(entries: Entries, room: int) -> Iterator[Entries]:
         held += size
     if some:
         yield some
+
+
+def _unmapped(path: Path, error: RuntimeError) -> Exception:
+    """What a mapping that failed means; torch says it in words only."""
+    if not os.path.lexists(path):
+        return FileNotFoundError(os.fspath(path))
+    return Unreadable("unreadable", str(error)[:200])
 
 
 @contextmanager
