@@ -1,5 +1,6 @@
 """`curate bank build|stat|prune`: what AIM aggregates of demonstrations, computed once and kept."""
 
+import json
 from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
@@ -102,11 +103,10 @@ def stat(bank: BankDir, as_json: AsJson = False) -> None:
     if as_json:
         answer(asdict(found))
         return
-    rows = [
-        (share.model[:12], _facts(share.facts), f"{share.entries:,}", f"{share.parts:,}", _mib(share.bytes))
-        for share in found.models
-    ]
-    table("Models", ("model", "facts", "entries", "parts", "MiB"), rows, left=2)
+    rows = [(share.model[:12], f"{share.entries:,}", f"{share.parts:,}", _mib(share.bytes)) for share in found.models]
+    table("Models", ("model", "entries", "parts", "MiB"), rows)
+    for share in found.models:
+        say(f"{share.model[:12]}: {_facts(share.facts)}")
     _tell_state(found, bank)
 
 
@@ -138,7 +138,7 @@ def prune(
 
 
 def _aggregator(model: str) -> "Aggregator":
-    from train.model.aim.loading import load_aggregator  # type: ignore[import-not-found]
+    from train.model.aim.loading import load_aggregator
 
     aggregator: Aggregator = load_aggregator(model)
     return aggregator
@@ -209,8 +209,8 @@ def _tell_state(found: "Survey", bank: str) -> None:
 
 
 def _facts(facts: dict[str, object]) -> str:
-    text = ", ".join(f"{name} {value}" for name, value in facts.items())
-    return text if len(text) <= 60 else text[:59] + "…"
+    text = json.dumps(facts)[1:-1]  # whatever a part of others has in it, in plain characters
+    return text if len(text) <= 1000 else text[:999] + "…"
 
 
 def _mib(size: int) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from curate.storage import Folder
-from train.bank.faults import Damaged, Fault, Unreadable
+from train.bank.faults import Damaged, Fault, Unreadable, told
 from train.bank.index import Index
 from train.bank.merging import mergeable
 from train.bank.parts import Entries, OpenPart, encode, pieces, plain
@@ -181,6 +181,6 @@ class Bank:
     def _bad(self, name: str, fault: Damaged) -> None:
         """Counts a damaged part and sets it aside; one that may be whole stays where it is."""
         self._open.pop(name, None)
-        self.faults.append(Fault(name, fault.reason, fault.detail))
+        self.faults.append(Fault(told(name), fault.reason, told(fault.detail)))
         if not isinstance(fault, Unreadable):
             self.place.set_aside(name)

@@ -15,6 +15,11 @@ class Unreadable(Damaged):
     """A part that the system does not give just now; it may be whole, and stays where it is."""
 
 
+def told(name: str) -> str:
+    """A file's name, whatever it is, in plain characters."""
+    return ascii(name)[1:-1]
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """A part whose entries count as missing, and why."""

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from curate.storage import TEMPORARY
+from curate.storage import TEMPORARY, clear_errors
 from train.bank.faults import Damaged
 from train.bank.parts import OpenPart, Part
 
@@ -36,7 +36,7 @@ class Index:
     def sync(self) -> None:
         """Reads the headers of new parts and forgets those that are gone."""
         names: set[str] = set()
-        with suppress(FileNotFoundError):
+        with clear_errors(str(self._folder)), suppress(FileNotFoundError, NotADirectoryError):
             names = {name for name in os.listdir(self._folder) if not name.startswith(TEMPORARY)}
         self._refused &= names
         for name in self.parts.keys() - names:

@@ -56,8 +56,8 @@ def encode(entries: Entries, facts: Mapping[str, Any]) -> tuple[Part, bytes]:
 
     model = model_of(facts)
     sums = {key: _sum(key, model, hidden) for key, hidden in sorted(entries.items())}
-    header = {"format": FORMAT, "facts": dict(facts), "model": model, "sums": sums}
-    data: bytes = save(dict(entries), {HEADER: json.dumps(header, sort_keys=True, allow_nan=False)})
+    header = {"format": FORMAT, "facts": _writable(dict(facts)), "model": model, "sums": sums}
+    data: bytes = save(dict(entries), {HEADER: json.dumps(header, sort_keys=True)})
     return Part(f"{sha256(data)[:32]}{ENDING}", len(data), dict(facts), model, sums), data
 
 
@@ -136,7 +136,7 @@ def _refusing(torn: type[Exception]) -> Iterator[None]:
 def _part(name: str, size: int, file: Any) -> Part:
     """KeyError, TypeError or ValueError for the header of another file."""
     header = json.loads(file.metadata()[HEADER])
-    part = Part(name, size, header["facts"], header["model"], header["sums"])
+    part = Part(name, size, _writable(header["facts"]), header["model"], header["sums"])
     if header["format"] != FORMAT or model_of(part.facts) != part.model or sorted(file.keys()) != sorted(part.sums):
         raise ValueError("of another format")
     for key, total in part.sums.items():
@@ -146,6 +146,12 @@ def _part(name: str, size: int, file: Any) -> Part:
         if type(total) is not int:
             raise TypeError(f"{key[:12]} has no sum")
     return part
+
+
+def _writable(facts: dict[str, Any]) -> dict[str, Any]:
+    """Facts as they are; ValueError where they could not be printed as JSON in UTF-8."""
+    json.dumps(facts, ensure_ascii=False, allow_nan=False).encode()
+    return facts
 
 
 def _sum(key: str, model: str, hidden: torch.Tensor) -> int:

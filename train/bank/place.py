@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 
 from curate.errors import ConfigError, InputError, IntegrityError, StorageError
 from curate.storage import TEMPORARY, Folder, clear_errors
+from train.bank.faults import told
 
 META, PARTS, DAMAGED, LOCK = "bank.json", "parts", "damaged", ".lock"
 FORMAT = 1
@@ -30,7 +31,8 @@ class Place:
             raise ConfigError(f"{folder.uri} is a URL; a bank is memory-mapped and lies on a disk")
         self.root = folder.local()
         self.parts, self.damaged = self.root / PARTS, self.root / DAMAGED
-        self._check()
+        with clear_errors(str(self.root)):
+            self._check()
         if not create and not self.root.is_dir():
             raise InputError(f"{self.root} does not exist; curate bank build makes a bank")
         if not create and not self._is_bank():
@@ -45,7 +47,7 @@ class Place:
         names = sorted(os.listdir(self.root)) if self.root.is_dir() else []
         others = [name for name in names if name != LOCK and not name.startswith(TEMPORARY)]
         if others and not self._is_bank():
-            raise InputError(f"{self.root} holds no bank ({others[0]} lies there); give another folder")
+            raise InputError(f"{self.root} holds no bank ({told(others[0])} lies there); give another folder")
         self.bound()
 
     @contextmanager
@@ -75,6 +77,8 @@ class Place:
         except (ValueError, KeyError, TypeError, RecursionError):
             remedy = "remove it, the bank's entries stand in its parts"
             raise IntegrityError(f"{self.root / META} is not what curate writes; {remedy}") from None
+        except OSError as error:
+            raise StorageError(f"cannot read {self.root / META} ({error.strerror})") from None
         return bound
 
     def set_bound(self, bound: int | None) -> None:
@@ -97,4 +101,4 @@ class Place:
 
     def aside(self) -> list[str]:
         """Names of what was set aside."""
-        return sorted(os.listdir(self.damaged)) if self.damaged.is_dir() else []
+        return sorted(map(told, os.listdir(self.damaged))) if self.damaged.is_dir() else []

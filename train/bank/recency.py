@@ -75,7 +75,7 @@ def too_much(kept: Sequence[Kept], room: int) -> list[Kept]:
 
 
 def _listed(parts: Path) -> Iterator[Kept]:
-    with suppress(FileNotFoundError), os.scandir(parts) as entries:
+    with suppress(FileNotFoundError, NotADirectoryError), os.scandir(parts) as entries:
         for entry in entries:
             with suppress(FileNotFoundError):
                 found = entry.stat(follow_symlinks=False)

@@ -53,6 +53,15 @@ def test_a_file_that_is_no_part_is_set_aside(tmp_path: Path, data: bytes, reason
     assert not Bank(tmp_path).faults
 
 
+def test_names_and_facts_of_others_are_told_in_plain_characters(tmp_path: Path) -> None:
+    (tmp_path / "parts").mkdir()
+    name = os.fsdecode(b"\x1b[31m\xff.safetensors")
+    (tmp_path / "parts" / name).write_bytes(headed(facts={"a": "\ud800"}))
+    found = survey(Bank(tmp_path))
+    assert [fault.part for fault in found.faults] == list(found.damaged) == ["\\x1b[31m\\udcff.safetensors"]
+    assert all(fault.detail.isascii() for fault in found.faults)
+
+
 @pytest.mark.parametrize("make", [os.mkdir, os.mkfifo, lambda path: os.symlink("/dev/zero", path)])
 def test_what_is_no_file_is_set_aside_unread(tmp_path: Path, make: Callable[[Path], None]) -> None:
     Bank(tmp_path).put(entries(7), FACTS)
