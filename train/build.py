@@ -10,6 +10,7 @@ import torch
 
 from curate.errors import ConfigError
 from curate.shards.plans import Plan
+from train.aiming import begin
 from train.checkpoint import Checkpoints
 from train.config import TrainConfig
 from train.data.loader import Loader
@@ -17,6 +18,8 @@ from train.datasets import Data
 from train.folder import alone_in, check_folder, digest_of, write_config
 from train.memory_errors import explained
 from train.metrics import Flops, Watch
+from train.model.aim.forward import projection_of
+from train.model.aim.loading import attach
 from train.model.loading import load_model
 from train.model.parts import parts_of
 from train.model.tuning import groups, prepare
@@ -86,10 +89,14 @@ def opened(config: TrainConfig, ranks: "Ranks", watch: Watch, asked: Asked) -> I
     validation = Validation.of(config, ranks, watch, asked)
     watch.note(f"loading {config.model}")
     model = load_model(config.model, config.compute, config.remote_code)
+    if config.stage == "aim" and projection_of(model) is None:
+        attach(model, config.aim, config.seed)
     parts = parts_of(model)
     model = prepare(model, parts, config)
     flops = Flops.of(model, parts)
     with explained():
+        if config.stage == "aim":
+            begin(model.to(ranks.device), data, config, watch)
         distribute(model, parts, config.compute, config.parallel, ranks)
     optimizer = adamw(groups(model, parts, config), config.optimizer)
     loader = data.loader(ranks)

@@ -17,8 +17,9 @@ from curate.errors import ConfigError
 from curate.settings import Settings
 from train.data.loader import LoaderSettings
 from train.data.rendering.settings import RenderSettings
+from train.model.aim.settings import AimSettings
 
-Stage = Literal["align", "instruct", "icl"]
+Stage = Literal["align", "instruct", "icl", "aim"]
 Training = Literal["frozen", "full", "lora"]
 
 
@@ -235,7 +236,10 @@ class TrainConfig(Settings):
 
     stage: Stage = "icl"
     """Sets what is trained unless `parts` says otherwise. align: the projector alone; instruct and icl: projector and
-    language model."""
+    language model; aim: the projection that fuses demonstrations, and nothing else."""
+
+    aim: AimSettings = AimSettings()
+    """Of the stage aim: which states become virtual tokens, and how."""
 
     parts: tuple[PartRule, ...] = ()
     """Rules laid over the stage's own."""
@@ -324,6 +328,8 @@ class TrainConfig(Settings):
     @property
     def rules(self) -> tuple[PartRule, ...]:
         """The stage's rules with the user's laid over them."""
+        if self.stage == "aim":
+            return (PartRule(match="all", train="frozen"), PartRule(match="aim", train="full"), *self.parts)
         language: Training = "frozen" if self.stage == "align" else "full"
         own = (
             PartRule(match="all", train=language),

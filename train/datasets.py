@@ -42,12 +42,20 @@ class Data:
         for line in remarks(plan, lengths):
             watch.note(f"{data.plan}: {line}")
         fixed = config.compute.compile if data.pad_rows is None else data.pad_rows
-        collate = Collate(renderer, CollateSettings(pad_to=data.max_tokens if fixed else None, blank=True))
+        collate = _collate(renderer, config, data.max_tokens if fixed else None)
         return cls(plan, settings, collate, lengths)
 
     def loader(self, ranks: "Ranks", state: Mapping[str, Any] | None = None) -> Loader:
         """This rank's loader, from the beginning or from where a checkpoint stopped."""
         return Loader(self.plan, self.collate, self.settings, self.lengths, ranks.rank, ranks.world, state)
+
+
+def _collate(renderer: Renderer, config: TrainConfig, length: int | None) -> Collate:
+    if config.stage == "aim":
+        from train.data.aiming import AimCollate
+
+        return AimCollate(renderer, config.aim)
+    return Collate(renderer, CollateSettings(pad_to=length, blank=True))
 
 
 def remarks(plan: Plan, lengths: Lengths) -> Iterator[str]:

@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from train.data.collate import IGNORED
 from train.data.records import Batch
+from train.model.aim.forward import fused_inputs, projection_of
 from train.model.isolation import isolating_mask
 
 if TYPE_CHECKING:
@@ -71,8 +72,9 @@ def token_losses(
     """[N] float32 cross-entropy of each supervised token. `packed` rows hold several episodes, which must not see
     one another. `cast` is the context in which the model computes."""
     mask = isolating_mask(model, batch.segments) if packed else (batch.segments > 0).long()
-    inputs: dict[str, Any] = {**batch.inputs, "use_cache": False, "logits_to_keep": targets.keep}
+    options: dict[str, Any] = {"attention_mask": mask, "use_cache": False, "logits_to_keep": targets.keep}
     with cast or nullcontext():
-        logits = model(attention_mask=mask, **inputs).logits  # [B, U, V]
+        inputs = batch.inputs if projection_of(model) is None else fused_inputs(model, batch.inputs)
+        logits = model(**inputs, **options).logits  # [B, U, V]
     picked = logits[targets.rows, targets.slots].float()  # [N, V]
     return functional.cross_entropy(picked, targets.labels, reduction="none")

@@ -23,12 +23,16 @@ class Arrangement:
     options: tuple[tuple[int, ...], ...]  # [N * K + 1][N] places in the order shown in every turn, the query's last
 
 
-def arrangements(name: str, ways: int, shots: int, seed: int, with_options: bool = True) -> Iterator[Arrangement]:
+def arrangements(
+    name: str, ways: int, shots: int, seed: int, with_options: bool = True, each_turn: bool = True
+) -> Iterator[Arrangement]:
     """All arrangements of the block `name` at a number of shots of each class; one without demonstrations needs no
-    rotation. `with_options` gives each with the options of every turn as drawn and reversed."""
+    rotation. `with_options` gives each with the options of every turn as drawn and reversed; without `each_turn` they have
+    the query's order throughout."""
     dice = rng(seed, "bench.pattern", f"{name}/{shots}")
     pattern = [int(place) for _ in range(shots) for place in dice.permutation(ways)]
-    options = [_order(name, ways, seed, str(at)) for at in range(len(pattern))] + [_order(name, ways, seed, "query")]
+    options = [_order(name, ways, seed, str(at) if each_turn else "query") for at in range(len(pattern))]
+    options.append(_order(name, ways, seed, "query"))
     for rotation in range(ways if shots else 1):
         places = [(place + rotation) % ways for place in pattern]
         turns = tuple((place, places[:at].count(place)) for at, place in enumerate(places))

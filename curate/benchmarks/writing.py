@@ -60,12 +60,19 @@ class Stamp:
 
 
 def block_items(
-    spec: BenchSettings, material: Material, block: Block, wording: Wording, seed: int, with_options: bool
+    spec: BenchSettings,
+    material: Material,
+    block: Block,
+    wording: Wording,
+    seed: int,
+    with_options: bool,
+    each_turn: bool = True,
 ) -> Iterator[Item]:
-    """Every question of a block at every number of shots in every arrangement."""
+    """Every question of a block at every number of shots in every arrangement (see arranging.py)."""
     writer = Writer(material, Stamp.of(spec, seed))
     for shots in spec.shots:
-        for form in arrangements(f"{spec.name}/{block.name}", len(block.classes), shots, seed, with_options):
+        name = f"{spec.name}/{block.name}"
+        for form in arrangements(name, len(block.classes), shots, seed, with_options, each_turn):
             for place in range(len(block.classes)):
                 yield _block_item(writer, block, wording, form, shots, place)
 

@@ -138,7 +138,7 @@ def prune(
 
 
 def _aggregator(model: str) -> "Aggregator":
-    from train.model.aim.loading import load_aggregator
+    from train.evaluate.fusing import load_aggregator
 
     aggregator: Aggregator = load_aggregator(model)
     return aggregator

@@ -27,6 +27,7 @@ class Line:
     start: int  # where the answer begins
     pictures: tuple[Picture, ...]  # in the order of their tokens
     slots: tuple[int, ...]  # how many features each picture has in the line
+    fused: tuple[Turn, ...] = ()  # demonstrations that stand in the line as virtual tokens, see fused.py
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -84,9 +85,18 @@ class Lines:
 
     def positions(self, line: Line, grids: Sequence[Ints]) -> Ints:
         """[1, T] or [3, T] as the model counts them; `grids` [3] of each picture where pictures come as grids."""
+        return self.counted(self.is_picture(line), grids)
+
+    def counted(self, slots: Bools, grids: Sequence[Ints]) -> Ints:
+        """[1, T] or [3, T] positions of a sequence with features at `slots` [T]."""
         if not self._threefold:
-            return plain_positions(len(line))[None]
-        return mrope_positions(self.is_picture(line), np.array(grids, np.int64).reshape(-1, 3), self._merge)
+            return plain_positions(len(slots))[None]
+        return mrope_positions(slots, np.array(grids, np.int64).reshape(-1, 3), self._merge)
+
+    @property
+    def placeholder(self) -> int:
+        """The token in whose place features go."""
+        return self._renderer.placeholder
 
     def slots(self, width: int, height: int) -> int:
         """How many features a picture has in a line. BadSample when the processor refuses its size."""
@@ -106,12 +116,13 @@ class Lines:
 def _record(ask: Ask, answer: str) -> dict[str, Any]:
     """The ask as an episode's record; its query is answered."""
     turns = [*ask.demonstrations, Turn(ask.query.pictures, ask.query.question, answer)]
-    shots = [_shot(turn) for turn in turns]
+    shots = [shot_of(turn) for turn in turns]
     edges = np.cumsum([0, *(len(turn.pictures) for turn in turns)]).tolist()
     places = [list(range(first, last)) for first, last in pairwise(edges)]
     return {"id": ask.id, "demonstrations": shots[:-1], "query": shots[-1], "turns": places, "images": edges[-1]}
 
 
-def _shot(turn: Turn) -> dict[str, Any]:
+def shot_of(turn: Turn) -> dict[str, Any]:
+    """A turn as a record has it."""
     sizes = [{"width": picture.width, "height": picture.height} for picture in turn.pictures]
     return {"question": turn.question, "answer": turn.answer, "images": sizes}

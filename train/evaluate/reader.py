@@ -26,9 +26,13 @@ from train.evaluate.proving import proven
 from train.evaluate.records import Ask
 from train.evaluate.sight import Sight
 from train.evaluate.ways import Plain, Quick, Way, batches
+from train.model.aim.forward import projection_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+    from train.bank import Aggregator
+    from train.model.aim.projection import Projection
 
 Made = TypeVar("Made")
 
@@ -63,6 +67,9 @@ class ReaderSettings(Settings):
     way: Literal["auto", "trees", "rows", "plain"] = "auto"
     """See ways.py; auto: trees where they prove right."""
 
+    bank: str | None = None
+    """Folder where a run of the stage aim keeps what it aggregated of demonstrations (curate bank); null: nowhere."""
+
 
 class VlmReader:
     """A Reader (see records.py) over a model of transformers."""
@@ -76,7 +83,9 @@ class VlmReader:
         """Asks left unanswered so far, by reason."""
 
         self._model, self._renderer, self._lines = model, renderer, Lines(renderer)
-        self._digest = digest_of(model)
+        self._projection = projection_of(model)
+        self._sums = sums_of(model)
+        self._digest = digest_of(self._sums)
         self._ends = self._lines.ends() | _ends_of(model)
         model.to(_device(self.settings.device))
         self._way, self.way = self._chosen()
@@ -98,6 +107,11 @@ class VlmReader:
         renderer = Renderer.load(weights_of(name).base, how)
         model = load_model(name, ComputeSettings(attention=settings.attention))
         return cls(model, renderer, settings, name_of(name))
+
+    @property
+    def aggregator(self) -> "Aggregator | None":
+        """What reads demonstrations for a model that fuses them."""
+        return getattr(self._way, "aggregator", None)
 
     def facts(self) -> dict[str, Any]:
         """What tells this reader from another: the weights' hash, what rendering depends on, numbers. JSON."""
@@ -167,11 +181,23 @@ class VlmReader:
             raise ConfigError(
                 f"{type(self._model).__name__} computes otherwise than `{asked}` reads; set way to plain or auto"
             )
+        if not quick and self._projection is not None:
+            raise ConfigError(f"{type(self._model).__name__} cannot be read by its parts, which fused demonstrations need")
         if not quick:
             self._model.to(dtype)
             return plain, "plain"
+        if self._projection is not None:
+            return self._fused(dtype, self._projection), "fused"
         way = "rows" if asked == "rows" else "trees"
         return self._quick(dtype, way == "trees"), way
+
+    def _fused(self, dtype: torch.dtype, projection: "Projection") -> Quick:
+        """A reader of fused demonstrations; it needs the quick ways."""
+        from train.evaluate.fusing import fused_reader
+
+        lines, way = fused_reader(self._model, self._renderer, projection, self.settings, dtype, self._sums)
+        self._lines = lines
+        return way
 
     def _quick(self, dtype: torch.dtype, shared: bool) -> Quick:
         sight = Sight(self._model, self._renderer.processor, self._lines.slots, self.settings.cache_mb << 20)
@@ -186,11 +212,15 @@ def name_of(place: str) -> str:
     return place if not Path(place).exists() else Path(place).resolve().name
 
 
-def digest_of(model: "PreTrainedModel") -> str:
-    """Content hash of the weights, by name."""
+def sums_of(model: "PreTrainedModel") -> dict[str, str]:
+    """Checksums of the weights by name."""
     from train.checkpoint.state import checksum
 
-    sums = {name: f"{checksum(tensor, 0):016x}" for name, tensor in sorted(model.state_dict().items())}
+    return {name: f"{checksum(tensor, 0):016x}" for name, tensor in sorted(model.state_dict().items())}
+
+
+def digest_of(sums: dict[str, str]) -> str:
+    """Content hash of weights, of their checksums by name."""
     return hashlib.sha256(repr(sorted(sums.items())).encode()).hexdigest()[:16]
 
 

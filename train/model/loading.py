@@ -8,6 +8,7 @@ from train.model.places import check, gist, quietly, unreadable
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
+    from train.checkpoint import Start
     from train.config import ComputeSettings
 
 
@@ -21,9 +22,21 @@ def load_model(place: str, compute: "ComputeSettings", remote_code: bool = False
 
     start = weights_of(place)
     model = _loaded(start.base, remote_code)
+    _attach_projections(model, start)
     start.lay_over(model)
     use_attention(model, attention_of(compute))
     return model.eval()
+
+
+def _attach_projections(model: "PreTrainedModel", start: "Start") -> None:
+    """Where a run of the stage aim is among those that made the model, the projection that it trained."""
+    from train.checkpoint.weights import Layer
+    from train.model.aim.loading import attach, settings_of
+
+    for layer in start.layers:
+        settings = settings_of(layer.run) if isinstance(layer, Layer) else None
+        if settings is not None:
+            attach(model, settings).fresh = False
 
 
 def empty_model(place: str, remote_code: bool = False) -> "PreTrainedModel":

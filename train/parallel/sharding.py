@@ -40,6 +40,9 @@ def distribute(model: nn.Module, parts: "Parts", compute: ComputeSettings, paral
     if ranks.mesh is None:
         model.to(ranks.device)
         return
+    if (projection := getattr(model, "aim", None)) is not None:
+        _shard_alone(model, projection, ranks)
+        return
     _check_shapes(model)
     whole = _left_whole(model, parts, parallel)
     _move(model, whole, ranks.device)
@@ -51,6 +54,16 @@ def distribute(model: nn.Module, parts: "Parts", compute: ComputeSettings, paral
         if isinstance(module, FSDPModule):
             module.set_gradient_divide_factor(1.0)
             module.set_force_sum_reduction_for_comms(True)  # no products by 1, which gloo does not know
+    _check_complete(model)
+
+
+def _shard_alone(model: nn.Module, projection: nn.Module, ranks: Ranks) -> None:
+    """AIM's frozen model is on every rank as it is, since it is entered by its parts; the projection is sharded."""
+    model.to(ranks.device)
+    fully_shard(projection, mesh=ranks.mesh)
+    assert isinstance(projection, FSDPModule)
+    projection.set_gradient_divide_factor(1.0)
+    projection.set_force_sum_reduction_for_comms(True)
     _check_complete(model)
 
 

@@ -1,10 +1,11 @@
 """`choice`: N-way K-shot multiple choice. Options are class names, the answer is a letter.
 
 Every turn lists the same N classes in an order of its own, so a demonstration's letter says nothing about the query's:
-its meaning does.
+its meaning does. With `options: item` all turns of an item have one order, and letters are labels.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 from curate.benches import Item, Metric
 from curate.benchmarks.choosing import Chooser
@@ -35,14 +36,22 @@ class Letters:
         return Said(question, LETTERS[order.index(place)], self.names[place], tuple(texts))
 
 
+class ChoiceSettings(ClassBenchSettings):
+    """Benchmarks that list their options."""
+
+    options: Literal["turn", "item"] = "turn"
+    """The order of the options. turn: each turn has its own, so that a demonstration's letter says nothing of the query's and its
+    meaning does; item: all turns of an item have one, so that letters are labels like any other."""
+
+
 class Choice:
     """Which of N classes a picture shows."""
 
-    settings = ClassBenchSettings
+    settings = ChoiceSettings
     metric: Metric = "choice"
     title = "Which of these classes does the picture show?"
 
-    def build(self, spec: ClassBenchSettings, material: Material, seed: int) -> Made:
+    def build(self, spec: ChoiceSettings, material: Material, seed: int) -> Made:
         """Every question at every number of shots in all its arrangements."""
         classes, left_out = concept_classes(material, spec)
         chooser = Chooser(spec, material, classes, spec.ways, spec.distractors, seed)
@@ -50,7 +59,7 @@ class Choice:
         for block in chooser.choose():
             template = pick(templates, seed, f"{spec.name}/{block.name}")
             wording = Letters(template, classes.named(block.classes))
-            items += block_items(spec, material, block, wording, seed, True)
+            items += block_items(spec, material, block, wording, seed, True, spec.options == "turn")
         return Made(items, dict(left_out + chooser.left_out))
 
 

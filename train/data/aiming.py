@@ -1,0 +1,202 @@
+"""Samples for AIM: every demonstration a sequence of its own, and the query behind slots for what they become.
+
+A conversation of a demonstration d and a query q is [prefix][turn of d][turn of q]: `Pieces` finds the prefix (a system's
+words, a first token) by comparing two renderings, so that it holds for any template that writes turns one behind another.
+
+    demonstration   [prefix][turn of d]            states are kept on the words of d
+    prompt          [prefix][slot ... slot][turn of q]
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from curate.errors import ConfigError, IntegrityError
+from curate.images import BadImage
+from train.data.collate import Collate, CollateSettings, Ready, Renders, _fault, _padding_token, _picture, _sizes
+from train.data.records import BadSample, Batch, Fault, Loaded, Rendered, Row, Segment
+from train.data.rendering import Renderer
+from train.model.aim.projection import groups_of
+from train.model.aim.settings import Span
+
+if TYPE_CHECKING:
+    import torch
+
+    from train.model.aim.settings import AimSettings
+
+Bools = npt.NDArray[np.bool_]
+
+PROBE = {"question": "Which of them", "answer": "zq7", "images": []}
+"""A turn whose words no template has."""
+
+
+class Pieces:
+    """Renders demonstrations and queries apart. ConfigError for a template that does not write turns one behind another."""
+
+    def __init__(self, renderer: Renderer, span: Span) -> None:
+        if renderer.settings.mode != "turns":
+            raise ConfigError("AIM reads each demonstration as a turn of its own: set data.render.mode to turns")
+        self._span, self.renderer = span, renderer
+        self._all = Renderer(renderer.processor, renderer.settings.model_copy(update={"loss": "all"}))
+        self._padding = _padding_token(renderer.processor.tokenizer, int(renderer.processor.image_token_id))
+
+    @cached_property
+    def _alone(self) -> npt.NDArray[np.int64]:
+        return self._all.render(_record([], PROBE, [[]])).input_ids
+
+    @cached_property
+    def prefix(self) -> int:
+        """Tokens in front of the first turn."""
+        alone, shown = self._alone, self._all.render(_record([PROBE], PROBE, [[], []])).input_ids
+        shared = 0
+        while shared < len(alone) and alone[-1 - shared] == shown[-1 - shared]:
+            shared += 1
+        front = len(alone) - shared
+        if not np.array_equal(alone[:front], shown[:front]) or len(shown) <= len(alone):
+            raise ConfigError("the chat template does not write turns one behind another; AIM cannot take them apart")
+        return front
+
+    def demonstration(self, shot: Mapping[str, Any], places: Sequence[int], images: int) -> tuple[Rendered, Bools]:
+        """[T] the prefix and the demonstration's turn, and which positions are kept. BadSample when it does not fit."""
+        record = _record([shot], PROBE, [list(places), []], images)
+        rendered = self._all.render(record)
+        if not rendered.kept:
+            raise BadSample("too_long", "a demonstration does not fit")
+        stop = len(rendered.input_ids) - (len(self._alone) - self.prefix)
+        ids, answers = rendered.input_ids[:stop], rendered.answers[:stop]
+        kept = (answers == 0) if self._span == "answer" else ids != self.renderer.placeholder
+        kept[: self.prefix] = False
+        blank = np.zeros(stop, np.float32)
+        return replace(rendered, input_ids=ids, weights=blank, answers=np.full(stop, -1, np.int16), kept=()), kept
+
+    def query(self, shot: Mapping[str, Any], places: Sequence[int], images: int, slots: int) -> tuple[Rendered, Bools]:
+        """[T] the query behind so many slots, and which positions those are."""
+        return self.behind(self.renderer.render(_record([], shot, [list(places)], images)), slots)
+
+    def behind(self, rendered: Rendered, slots: int) -> tuple[Rendered, Bools]:
+        """A rendered query with slots between the prefix and its turn."""
+        ids = self.with_slots(rendered.input_ids, slots, self._padding)
+        weights = self.with_slots(rendered.weights, slots, 0)
+        answers = self.with_slots(rendered.answers, slots, -1)
+        there = np.zeros(len(ids), np.bool_)
+        there[self.prefix : self.prefix + slots] = True
+        return replace(rendered, input_ids=ids, weights=weights, answers=answers), there
+
+    def with_slots(self, array: npt.NDArray[Any], slots: int, value: float) -> npt.NDArray[Any]:
+        """An array [T] over a query's tokens with `value` at so many slots."""
+        return np.insert(array, self.prefix, np.full(slots, value, array.dtype))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.renderer, self._span)
+
+
+def _record(demonstrations: list[Any], query: Any, turns: list[list[int]], images: int = 0) -> dict[str, Any]:
+    return {"id": "", "demonstrations": demonstrations, "query": query, "turns": turns, "images": images}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Aimed:
+    """A sample taken apart. Equal to nothing but itself."""
+
+    query: Ready
+    slots: Bools  # [T] of the query
+    demonstrations: tuple[tuple[Ready, Bools], ...]  # with the positions that are kept
+
+
+class AimCollate(Collate):
+    """Makes a Batch of queries behind slots; under `aim.` its inputs hold their demonstrations.
+
+    aim.input_ids, aim.position_ids, aim.segments, aim.kept [R, M] and the pictures' tensors of the demonstrations, in the
+    order of the slots; aim.slots [B, L]; aim.groups [n] which slot each kept state goes into.
+    """
+
+    def __init__(self, renderer: Renders, aim: "AimSettings", settings: CollateSettings | None = None) -> None:
+        super().__init__(renderer, settings)
+        assert isinstance(renderer, Renderer), "AIM renders the parts of a sample by itself"
+        self._aim, self._pieces = aim, Pieces(renderer, aim.span)
+
+    def __call__(self, rows: Sequence[Row]) -> Batch:
+        """See Collate."""
+        made = [[self._apart(episode) for episode in row if isinstance(episode, Loaded)] for row in rows]
+        usable, faults, pixels, shown = self._seen(made)
+        queries = self._batch(
+            len(rows), list(self._laid([[one.query for one in row] for row in usable], pixels)), pixels, faults
+        )
+        inputs = queries.inputs | {f"aim.{name}": tensor for name, tensor in self._others(usable, queries, shown).items()}
+        return replace(queries, inputs=inputs)
+
+    def _apart(self, loaded: Loaded) -> Aimed | Fault:
+        record = loaded.sample.record
+        try:
+            self._renderer.render(record)  # what is no record, or too long as a whole, is told as elsewhere
+            sizes = _sizes(record)
+            shots, turns, images = record["demonstrations"], record["turns"], int(record["images"])
+            shown = []
+            for shot, places in zip(shots, turns, strict=False):
+                rendered, kept = self._pieces.demonstration(shot, places, images)
+                shown.append((_ready(loaded, rendered, sizes), kept))
+            count = len(set(groups_of([int(kept.sum()) for _, kept in shown], self._aim.pool)))
+            rendered, slots = self._pieces.query(record["query"], turns[-1], images, count)
+            return Aimed(_ready(loaded, rendered, sizes), slots, tuple(shown))
+        except (BadSample, BadImage) as error:
+            return _fault(loaded, error.reason, error.detail)
+        except IntegrityError as error:
+            return _fault(loaded, "wrong_shape", str(error))
+
+    def _seen(
+        self, made: Sequence[Sequence[Aimed | Fault]]
+    ) -> "tuple[list[list[Aimed]], tuple[Fault, ...], dict[str, torch.Tensor], dict[str, torch.Tensor]]":
+        """Samples all of whose pictures the processor takes, what is wrong with the others, and the pictures."""
+        aimed = [one for row in made for one in row if isinstance(one, Aimed)]
+        pixels, refused = self._pixels([one.query for one in aimed])
+        shown, too = self._pixels([ready for one in aimed for ready, _ in one.demonstrations])
+        why = {one: fault for one in aimed for ready in _readies(one) if (fault := (refused | too).get(ready))}
+        faults = [one if isinstance(one, Fault) else why.get(one) for row in made for one in row]
+        usable = [[one for one in row if isinstance(one, Aimed) and one not in why] for row in made]
+        if why:
+            left = [one for row in usable for one in row]
+            pixels, _ = self._pixels([one.query for one in left])
+            shown, _ = self._pixels([ready for one in left for ready, _ in one.demonstrations])
+        return usable, tuple(fault for fault in faults if fault), pixels, shown
+
+    def _others(
+        self, usable: Sequence[Sequence[Aimed]], queries: Batch, pixels: "Mapping[str, torch.Tensor]"
+    ) -> "dict[str, torch.Tensor]":
+        import torch
+
+        rows = [[pair for one in row for pair in one.demonstrations] for row in usable]
+        if not any(rows):
+            return {}
+        readies = [[ready for ready, _ in row] for row in rows]
+        laid = self._batch(len(rows), list(self._laid(readies, pixels)), pixels, ())
+        kept = [mask for row in rows for _, mask in row]
+        groups = groups_of([int(mask.sum()) for mask in kept], self._aim.pool)
+        slots = _planes(queries.segments.shape, queries.contents, [one.slots for row in usable for one in row])
+        own = {
+            "segments": laid.segments, "kept": _planes(laid.segments.shape, laid.contents, kept), "slots": slots,
+            "groups": torch.tensor(groups),
+        }  # fmt: skip
+        return laid.inputs | own
+
+
+def _ready(loaded: Loaded, rendered: Rendered, sizes: Mapping[int, tuple[int, int]]) -> Ready:
+    return Ready(loaded, rendered, tuple(_picture(loaded.sample, place, sizes) for place in rendered.images))
+
+
+def _readies(one: Aimed) -> Iterator[Ready]:
+    yield one.query
+    yield from (ready for ready, _ in one.demonstrations)
+
+
+def _planes(shape: Sequence[int], contents: Sequence[Segment], masks: Sequence[Bools]) -> "torch.Tensor":
+    """[R, M] bool of masks over segments."""
+    import torch
+
+    plane = np.zeros(tuple(shape), np.bool_)
+    for segment, mask in zip(contents, masks, strict=True):
+        plane[segment.row, segment.start : segment.stop] = mask
+    return torch.from_numpy(plane)

@@ -1,0 +1,99 @@
+"""Demonstrations read by a frozen model, each for itself: AIM's hidden states before the projection."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from train.data.aiming import Pieces
+from train.data.positions import Ints
+from train.data.records import BadSample
+from train.evaluate.language import Language, Row, as_taken, counted_on
+from train.evaluate.lines import Lines, shot_of
+from train.evaluate.records import Turn
+from train.evaluate.sight import Seen, Sight
+from train.evaluate.trees import Bools
+from train.model.aim.backbone import Backbone
+
+if TYPE_CHECKING:
+    from train.model.aim.settings import AimSettings
+
+REMEMBERED = 8192
+"""Demonstrations whose tokens are remembered."""
+
+TOGETHER = 4096
+"""Positions of a batch of demonstrations, padding included."""
+
+
+class ModelAggregator:
+    """An Aggregator (train/bank) over a model's parts as a reader holds them."""
+
+    def __init__(
+        self, backbone: Backbone, language: Language, sight: Sight, lines: Lines, pieces: Pieces, settings: "AimSettings",
+        known: dict[str, Any],
+    ) -> None:  # fmt: skip
+        """`known`: what tells the frozen model and its processor from others."""
+        self._backbone, self._language, self._sight, self._lines = backbone, language, sight, lines
+        self._layers, self._pool = settings.resolved(backbone.depth), settings.pool
+        self._known = {**known, "layers": list(self._layers), "span": settings.span, "dtype": str(language.dtype)}
+        self._rendered = lru_cache(REMEMBERED)(self._render)
+        self._pieces = pieces
+        self.computed = 0  # demonstrations that went through the model
+
+    def facts(self) -> dict[str, Any]:
+        """See Aggregator."""
+        return dict(self._known)
+
+    def length(self, turn: Turn) -> int:
+        """Virtual tokens of a demonstration. BadSample when it does not fit."""
+        return -(-int(self._rendered(turn)[1].sum()) // self._pool)
+
+    def aggregate(self, turns: Sequence[Turn]) -> list[torch.Tensor | None]:
+        """[n, layers * D] of each; None for one that cannot be rendered or whose picture cannot be used."""
+        seen = self._sight.of(picture for turn in turns for picture in turn.pictures)
+        rows = {at: row for at, turn in enumerate(turns) if (row := self._row(turn, seen)) is not None}
+        found: list[torch.Tensor | None] = [None] * len(turns)
+        for batch in _batches(rows):
+            for at, states in zip(batch, self._states([rows[at] for at in batch]), strict=True):
+                kept = torch.from_numpy(self._rendered(turns[at])[1])
+                found[at] = states[: len(kept)][kept.to(states.device)].flatten(1)
+        self.computed += len(rows)
+        return found
+
+    def _states(self, rows: Sequence[Row]) -> torch.Tensor:
+        """[B, L, layers, D], padded behind, where nothing real sees it."""
+        length = max(map(len, rows))
+        positions = torch.from_numpy(np.stack([counted_on(row.positions, length) for row in rows], 1))
+        there = as_taken(positions.to(self._language.device))
+        embeds = self._language.embedded(rows, length)
+        return self._backbone.states(self._layers, inputs_embeds=embeds, position_ids=there)
+
+    def _row(self, turn: Turn, seen: "dict[str, Seen | BadSample]") -> Row | None:
+        looked = [seen[picture.ref] for picture in turn.pictures]
+        try:
+            ids, _ = self._rendered(turn)
+        except BadSample:
+            return None
+        there = [one for one in looked if isinstance(one, Seen)]
+        slots: Bools = ids == self._lines.placeholder
+        if len(there) < len(looked) or sum(len(one.features) for one in there) != slots.sum():
+            return None
+        positions = self._lines.counted(slots, [one.grid for one in there])
+        return Row(ids, positions, slots, tuple(one.features for one in there))
+
+    def _render(self, turn: Turn) -> tuple[Ints, Bools]:
+        rendered, kept = self._pieces.demonstration(shot_of(turn), range(len(turn.pictures)), len(turn.pictures))
+        return rendered.input_ids, kept
+
+
+def _batches(rows: dict[int, Row]) -> list[list[int]]:
+    """Rows of like length together."""
+    groups: list[list[int]] = []
+    for at in sorted(rows, key=lambda at: -len(rows[at])):
+        if groups and len(rows[groups[-1][0]]) * (len(groups[-1]) + 1) <= TOGETHER:
+            groups[-1].append(at)
+        else:
+            groups.append([at])
+    return groups

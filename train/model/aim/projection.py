@@ -1,0 +1,64 @@
+"""The one thing that AIM trains: from hidden states to vectors that stand where words stand."""
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from train.model.aim.settings import AimSettings
+
+EPS = 1e-6
+
+
+class Projection(nn.Module):  # type: ignore[misc]
+    """H [n, layers, D] to V [n, D] in float32: states normed by their size, mixed over layers, projected, given the size of
+    word embeddings. D * D + D parameters, and one for each layer where several are mixed."""
+
+    size: Tensor
+
+    def __init__(self, width: int, layers: int, settings: "AimSettings") -> None:
+        super().__init__()
+        self.settings = settings
+        self.fresh = True
+        """Whether it has learned nothing yet."""
+
+        self.linear = nn.Linear(width, width)
+        self.mix = nn.Parameter(torch.zeros(layers, 1)) if layers > 1 else None
+        self.register_buffer("size", torch.ones(()))
+
+    def mixed(self, states: Tensor) -> Tensor:
+        """[n, D] float32 what the projection is applied to."""
+        normed = unit_size(states.float())
+        return normed[:, 0] if self.mix is None else (normed * self.mix.softmax(0)).sum(1)
+
+    def forward(self, states: Tensor) -> Tensor:
+        """[n, D] of states [n, layers, D]."""
+        with torch.autocast(states.device.type, enabled=False):
+            made: Tensor = self.linear(self.mixed(states))
+            return unit_size(made) * self.size if self.settings.rescale else made
+
+
+def unit_size(vectors: Tensor) -> Tensor:
+    """Vectors [..., D] of root mean square 1."""
+    return vectors * (vectors.square().mean(-1, keepdim=True) + EPS).rsqrt()
+
+
+def pooled(vectors: Tensor, groups: Tensor) -> Tensor:
+    """[g, D] means of vectors [n, D] by their group [n], numbered from 0 in ascending order."""
+    count = int(groups[-1]) + 1 if len(groups) else 0
+    if count == len(groups):
+        return vectors
+    sums = vectors.new_zeros(count, vectors.shape[1]).index_add(0, groups, vectors)
+    return sums / torch.bincount(groups, minlength=count)[:, None]
+
+
+def groups_of(lengths: list[int], pool: int) -> list[int]:
+    """For demonstrations of some numbers of states, which virtual token each state goes into: up to `pool` neighbours of a
+    demonstration share one."""
+    found: list[int] = []
+    start = 0
+    for length in lengths:
+        found += [start + at // pool for at in range(length)]
+        start += -(-length // pool)
+    return found

@@ -1,0 +1,52 @@
+"""What is kept of a demonstration, and what it becomes."""
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from curate.settings import Settings
+
+Span = Literal["answer", "text"]
+Init = Literal["ridge", "identity", "random"]
+
+
+class AimSettings(Settings):
+    """AIM's choices. The paper does not say which layer it reads; the middle ones did best where we tried."""
+
+    layers: tuple[int, ...] = ()
+    """Decoder layers behind which states are read: 0 the embeddings, -1 the last (normed), () the one two fifths up. Of
+    several a mix is learned."""
+
+    span: Span = "answer"
+    """Words of a demonstration whose states are kept: its answer with the end of its turn, or all of its text."""
+
+    pool: int = Field(default=1, gt=0)
+    """So many neighbouring vectors of a demonstration become one, their mean: prompts that many times shorter."""
+
+    init: Init = "ridge"
+    """How the projection begins. ridge: in closed form, states to the embeddings of their words plus the mean of what is seen
+    in the picture; identity; random."""
+
+    ridge: float = Field(default=1.0, gt=0)
+    """Strength of the ridge, relative to the mean eigenvalue of the states' covariance."""
+
+    ridge_steps: int = Field(default=32, gt=0)
+    """Micro-batches of the plan that the ridge is fitted on."""
+
+    rescale: bool = True
+    """Give every vector the size (root mean square) of the model's word embeddings."""
+
+    @field_validator("layers")
+    @classmethod
+    def _each_once(cls, layers: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(layers)) != len(layers):
+            raise ValueError("names a layer twice")
+        return layers
+
+    def resolved(self, depth: int) -> tuple[int, ...]:
+        """Layers as 0 (the embeddings) to `depth` (behind the last, normed). ValueError for one that is not there."""
+        chosen = [layer if layer >= 0 else depth + 1 + layer for layer in self.layers] or [max(1, round(0.4 * depth))]
+        beyond = [layer for layer in chosen if not 0 <= layer <= depth]
+        if beyond:
+            raise ValueError(f"layers: the model has {depth} layers")
+        return tuple(chosen)
