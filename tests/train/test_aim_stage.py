@@ -8,9 +8,10 @@ import torch
 from curate.errors import ConfigError
 from curate.shards.plans import Plan
 from tests.train.evaluate.reader_asks import NAMES, ask
+from tests.train.parallel.two_ranks import run_ranks
 from tests.train.tiny_runs import Crash, CrashAt, curve_of, rows_of, tiny_config
 from train.checkpoint import weights_of
-from train.config import ComputeSettings
+from train.config import ComputeSettings, TrainConfig
 from train.evaluate.reader import VlmReader
 from train.loop import train as trained
 from train.model.loading import load_model
@@ -63,3 +64,15 @@ def test_another_mode_than_turns_is_told(tmp_path: Path, model: Path, episodes_p
         trained(tiny_config(model, episodes_plan, tmp_path / "run", steps=2, data=data, **AIM))
     with pytest.raises(ConfigError, match=r"aim.layers: the model has 2 layers"):
         trained(tiny_config(model, episodes_plan, tmp_path / "run", steps=2, **{**AIM, "aim": {"layers": [3]}}))
+
+
+def test_two_ranks_have_the_curve_of_one(tmp_path: Path, model: Path, episodes_plan: Plan) -> None:
+    aim = {**AIM, "aim": {"layers": [1], "init": "identity"}, "steps": 4, "data": {"load": {"batch": 3}}}
+    trained(tiny_config(model, episodes_plan, tmp_path / "one", **aim))
+    run_ranks(trained_alone, 2, tiny_config(model, episodes_plan, tmp_path / "two", **aim), timeout=120)
+    assert curve_of(tmp_path / "two") == pytest.approx(curve_of(tmp_path / "one"), rel=1e-5)
+
+
+def trained_alone(config: TrainConfig) -> None:
+    """Trains in a rank that `run_ranks` started."""
+    trained(config)

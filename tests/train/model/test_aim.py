@@ -171,6 +171,12 @@ def test_gradients_reach_the_projection_through_the_frozen_model_and_nothing_els
     assert made.projection.linear.weight.grad.abs().sum() > 0
 
 
+def test_a_batch_without_demonstrations_has_a_gradient_of_nothing(made: Made) -> None:
+    """Other ranks wait for it."""
+    made.losses(made.collate([(loaded(1, 0),)])).sum().backward()
+    assert not made.projection.linear.weight.grad.any()
+
+
 def test_states_behind_a_layer_are_those_the_model_tells(made: Made) -> None:
     decoder = backbone_of(made.model).decoder
     embeds = torch.randn(1, 5, backbone_of(made.model).width)

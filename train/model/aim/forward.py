@@ -41,8 +41,11 @@ def fused_inputs(model: "PreTrainedModel", inputs: Mapping[str, Tensor]) -> dict
     assert projection is not None, "only a model with a projection is given demonstrations apart"
     own = {name.removeprefix(OWN): tensor for name, tensor in inputs.items() if name.startswith(OWN)}
     embeds = backbone.embedded(inputs["input_ids"], inputs)
-    if "kept" in own:
-        layers = projection.settings.resolved(backbone.depth)
+    layers = projection.settings.resolved(backbone.depth)
+    if "kept" not in own:  # every rank goes through the projection at every step, whatever its samples are
+        nothing = projection(embeds.new_zeros(1, len(layers), backbone.width))
+        embeds = embeds + 0 * nothing.sum().to(embeds)
+    else:
         virtual = pooled(projection(aggregated(model, backbone, own, layers)), own["groups"])
         embeds = embeds.masked_scatter(own["slots"][..., None], virtual.to(embeds))
     return {"inputs_embeds": embeds, "position_ids": inputs["position_ids"]}
