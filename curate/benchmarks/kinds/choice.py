@@ -40,8 +40,8 @@ class ChoiceSettings(ClassBenchSettings):
     """Benchmarks that list their options."""
 
     options: Literal["turn", "item"] = "turn"
-    """The order of the options. turn: each turn has its own, so that a demonstration's letter says nothing of the query's and its
-    meaning does; item: all turns of an item have one, so that letters are labels like any other."""
+    """The order of the options. turn: each turn has its own, so that a demonstration's letter says nothing of the query's
+    and its meaning does; item: all turns of an item have one, so that letters are labels like any other."""
 
 
 class Choice:
