@@ -32,6 +32,7 @@ STAGES = {
     "align": "alignment of the projector on captions",
     "instruct": "tuning on single-image instructions",
     "icl": "in-context-learning tuning on multi-image episodes",
+    "aim": "a projection that fuses demonstrations (AIM), beside a model left as it was",
 }
 
 

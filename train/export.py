@@ -2,7 +2,8 @@
 
 OUT/                  the model: safetensors, config.json, generation_config.json, processor with chat template
 OUT/README.md         the model card          OUT/export.json    what it is made of, and a digest of every file
-With adapters apart, OUT holds a peft adapter and OUT/base/ the model that it belongs to.
+With adapters apart, OUT holds a peft adapter and OUT/base/ the model that it belongs to. The projection of a run of the stage
+aim lies beside the model as aim.safetensors, with aim.json.
 """
 
 import json
@@ -91,9 +92,10 @@ def _opened(run: Path, checkpoint: Which, base: str | None) -> tuple[Start, Laye
 def _model(start: Start, merged: bool, dtype: Dtype, remote_code: bool) -> "PreTrainedModel":
     import torch
 
-    from train.model.loading import load_model
+    from train.model.loading import attach_projections, load_model
 
     model = load_model(start.base, ComputeSettings(device="cpu", dtype="float32"), remote_code)
+    attach_projections(model, start)
     start.lay_over(model, adapters=merged)
     return model.to(getattr(torch, dtype))
 
@@ -102,8 +104,13 @@ def _write_model(folder: Path, model: "PreTrainedModel", base: str) -> None:
     from safetensors import SafetensorError
 
     from train.data.rendering.loading import load_processor
+    from train.model.aim.forward import projection_of
+    from train.model.aim.loading import write_projection
 
     folder.mkdir(parents=True)
+    if (projection := projection_of(model)) is not None:
+        write_projection(folder, projection)
+        del model.aim  # transformers would not know it
     try:
         with quietly():
             model.save_pretrained(str(folder))

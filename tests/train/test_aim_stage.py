@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from curate.errors import ConfigError
+from curate.errors import ConfigError, InputError
 from curate.shards.plans import Plan
 from tests.train.evaluate.reader_asks import NAMES, ask
 from tests.train.parallel.two_ranks import run_ranks
@@ -13,6 +13,7 @@ from tests.train.tiny_runs import Crash, CrashAt, curve_of, rows_of, tiny_config
 from train.checkpoint import weights_of
 from train.config import ComputeSettings, TrainConfig
 from train.evaluate.reader import VlmReader
+from train.export import export
 from train.loop import train as trained
 from train.model.loading import load_model
 
@@ -56,6 +57,21 @@ def test_a_run_is_asked_with_fused_demonstrations(tmp_path: Path, model: Path, e
     assert reader.way == "fused"
     (scores,) = reader.likelihoods([ask(1, 2, NAMES)])
     assert len(scores) == 3
+
+
+def test_an_export_answers_as_its_run(tmp_path: Path, model: Path, episodes_plan: Plan) -> None:
+    trained(tiny_config(model, episodes_plan, tmp_path / "run", steps=2, **AIM))
+    export(tmp_path / "run", tmp_path / "exported")
+    run, exported = (VlmReader.load(tmp_path / name) for name in ("run", "exported"))
+    question = ask(1, 2, NAMES)
+    assert exported.way == "fused"
+    assert exported.likelihoods([question]) == run.likelihoods([question])
+    assert run.aggregator is not None
+    assert exported.aggregator is not None
+    assert exported.aggregator.facts() == run.aggregator.facts()
+    (tmp_path / "exported" / "aim.safetensors").write_bytes(b"torn")
+    with pytest.raises(InputError, match="does not fit"):
+        VlmReader.load(tmp_path / "exported")
 
 
 def test_another_mode_than_turns_is_told(tmp_path: Path, model: Path, episodes_plan: Plan) -> None:

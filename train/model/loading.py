@@ -1,5 +1,6 @@
 """A model from a folder, a hub name, or what one of our runs or exports left."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from curate.errors import ConfigError, InputError
@@ -22,17 +23,18 @@ def load_model(place: str, compute: "ComputeSettings", remote_code: bool = False
 
     start = weights_of(place)
     model = _loaded(start.base, remote_code)
-    _attach_projections(model, start)
+    attach_projections(model, start)
     start.lay_over(model)
     use_attention(model, attention_of(compute))
     return model.eval()
 
 
-def _attach_projections(model: "PreTrainedModel", start: "Start") -> None:
-    """Where a run of the stage aim is among those that made the model, the projection that it trained."""
+def attach_projections(model: "PreTrainedModel", start: "Start") -> None:
+    """Puts a projection on a model where a run of the stage aim is among those that made it, or an export has one."""
     from train.checkpoint.weights import Layer
-    from train.model.aim.loading import attach, settings_of
+    from train.model.aim.loading import attach, read_projection, settings_of
 
+    read_projection(model, Path(start.base))
     for layer in start.layers:
         settings = settings_of(layer.run) if isinstance(layer, Layer) else None
         if settings is not None:

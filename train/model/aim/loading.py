@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from curate.errors import ConfigError
+from curate.errors import ConfigError, InputError
 from curate.seeding import seed_of
 from curate.settings import build, read_yaml
 from train.model.aim.backbone import backbone_of
@@ -14,6 +14,9 @@ from train.model.aim.settings import AimSettings
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+WEIGHTS, SETTINGS = "aim.safetensors", "aim.json"
+"""A projection beside a model's files."""
 
 
 def attach(model: "PreTrainedModel", settings: AimSettings, seed: int = 0) -> Projection:
@@ -35,6 +38,32 @@ def attach(model: "PreTrainedModel", settings: AimSettings, seed: int = 0) -> Pr
             projection.linear.bias.zero_()
     model.add_module("aim", projection.to(model.device))
     return projection
+
+
+def write_projection(folder: Path, projection: Projection) -> None:
+    """Writes a projection and its settings beside a model's files."""
+    from safetensors.torch import save_file
+
+    tensors = {name: tensor.float().contiguous() for name, tensor in projection.state_dict().items()}
+    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+    (folder / SETTINGS).write_text(projection.settings.model_dump_json(indent=1) + "\n", encoding="utf-8")
+
+
+def read_projection(model: "PreTrainedModel", folder: Path) -> None:
+    """Puts the projection that lies beside a model's files on the model; nothing where there is none. InputError for one that
+    does not fit."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    if not (folder / SETTINGS).is_file():
+        return
+    projection = attach(model, build(AimSettings, read_yaml(folder / SETTINGS), str(folder / SETTINGS)))
+    try:
+        projection.load_state_dict(load_file(folder / WEIGHTS))
+    except (OSError, RuntimeError, SafetensorError) as error:
+        detail = " ".join(str(error).split())[:200]
+        raise InputError(f"{folder / WEIGHTS} does not fit the model beside it: {detail}") from None
+    projection.fresh = False
 
 
 def settings_of(run: Path) -> AimSettings | None:
