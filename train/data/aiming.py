@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from curate.errors import ConfigError, IntegrityError
 from curate.images import BadImage
-from train.data.collate import Collate, CollateSettings, Ready, Renders, _fault, _padding_token, _picture, _sizes
+from train.data.collate import Collate, CollateSettings, Ready, Renders, fault_of, padding_token, picture_of, sizes_of
 from train.data.records import BadSample, Batch, Fault, Loaded, Rendered, Row, Segment
 from train.data.rendering import Renderer
 from train.model.aim.projection import groups_of
@@ -42,7 +42,7 @@ class Pieces:
             raise ConfigError("AIM reads each demonstration as a turn of its own: set data.render.mode to turns")
         self._span, self.renderer = span, renderer
         self._all = Renderer(renderer.processor, renderer.settings.model_copy(update={"loss": "all"}))
-        self._padding = _padding_token(renderer.processor.tokenizer, int(renderer.processor.image_token_id))
+        self._padding = padding_token(renderer.processor.tokenizer, int(renderer.processor.image_token_id))
 
     @cached_property
     def _alone(self) -> npt.NDArray[np.int64]:
@@ -133,7 +133,7 @@ class AimCollate(Collate):
         record = loaded.sample.record
         try:
             self._renderer.render(record)  # what is no record, or too long as a whole, is told as elsewhere
-            sizes = _sizes(record)
+            sizes = sizes_of(record)
             shots, turns, images = record["demonstrations"], record["turns"], int(record["images"])
             shown = []
             for shot, places in zip(shots, turns, strict=False):
@@ -143,9 +143,9 @@ class AimCollate(Collate):
             rendered, slots = self._pieces.query(record["query"], turns[-1], images, count)
             return Aimed(_ready(loaded, rendered, sizes), slots, tuple(shown))
         except (BadSample, BadImage) as error:
-            return _fault(loaded, error.reason, error.detail)
+            return fault_of(loaded, error.reason, error.detail)
         except IntegrityError as error:
-            return _fault(loaded, "wrong_shape", str(error))
+            return fault_of(loaded, "wrong_shape", str(error))
 
     def _seen(
         self, made: Sequence[Sequence[Aimed | Fault]]
@@ -184,7 +184,7 @@ class AimCollate(Collate):
 
 
 def _ready(loaded: Loaded, rendered: Rendered, sizes: Mapping[int, tuple[int, int]]) -> Ready:
-    return Ready(loaded, rendered, tuple(_picture(loaded.sample, place, sizes) for place in rendered.images))
+    return Ready(loaded, rendered, tuple(picture_of(loaded.sample, place, sizes) for place in rendered.images))
 
 
 def _readies(one: Aimed) -> Iterator[Ready]:

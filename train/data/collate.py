@@ -71,7 +71,7 @@ class Collate:
         self._counting = counting_of(processor) if asked == "auto" else asked
         self._names = frozenset(processor.model_input_names)
         self._image_token = int(processor.image_token_id)
-        self._padding = _padding_token(processor.tokenizer, self._image_token)
+        self._padding = padding_token(processor.tokenizer, self._image_token)
         self._blank = Blank.cheapest(processor) if self.settings.blank else None
 
     def __call__(self, rows: Sequence[Row]) -> Batch:
@@ -87,12 +87,12 @@ class Collate:
         sample = loaded.sample
         try:
             rendered = self._renderer.render(sample.record)
-            sizes = _sizes(sample.record)
-            pictures = tuple(_picture(sample, place, sizes) for place in rendered.images)
+            sizes = sizes_of(sample.record)
+            pictures = tuple(picture_of(sample, place, sizes) for place in rendered.images)
         except (BadSample, BadImage) as error:
-            return _fault(loaded, error.reason, error.detail)
+            return fault_of(loaded, error.reason, error.detail)
         except IntegrityError as error:
-            return _fault(loaded, "wrong_shape", str(error))
+            return fault_of(loaded, "wrong_shape", str(error))
         return Ready(loaded, rendered, pictures)
 
     def _pixels(self, ready: Sequence[Ready]) -> "tuple[dict[str, torch.Tensor], dict[Ready, Fault]]":
@@ -109,7 +109,7 @@ class Collate:
         try:
             self._processed(one.pictures)
         except Exception as error:  # see above
-            return _fault(one.loaded, "image_refused", f"{type(error).__name__} {' '.join(str(error).split())}"[:200])
+            return fault_of(one.loaded, "image_refused", f"{type(error).__name__} {' '.join(str(error).split())}"[:200])
         return None
 
     def _processed(self, pictures: "Sequence[torch.Tensor]") -> "dict[str, torch.Tensor]":
@@ -173,7 +173,7 @@ class Collate:
         return -(-length // self.settings.multiple) * self.settings.multiple
 
 
-def _picture(sample: Sample, place: int, sizes: Mapping[int, tuple[int, int]]) -> "torch.Tensor":
+def picture_of(sample: Sample, place: int, sizes: Mapping[int, tuple[int, int]]) -> "torch.Tensor":
     """A decoded picture; BadImage or BadSample when it is not what the record says."""
     if not 0 <= place < len(sample.images) or place not in sizes:
         raise BadSample("missing_image", f"image {place} of {len(sample.images)}")
@@ -185,7 +185,7 @@ def _picture(sample: Sample, place: int, sizes: Mapping[int, tuple[int, int]]) -
     return picture
 
 
-def _sizes(record: Mapping[str, Any]) -> dict[int, tuple[int, int]]:
+def sizes_of(record: Mapping[str, Any]) -> dict[int, tuple[int, int]]:
     """Width and height of every image of a sample as its record states them, by the image's number."""
     try:
         shots = [*record["demonstrations"], record["query"]]
@@ -196,11 +196,12 @@ def _sizes(record: Mapping[str, Any]) -> dict[int, tuple[int, int]]:
         raise BadSample("wrong_shape", f"{type(error).__name__} {error}") from None
 
 
-def _fault(loaded: Loaded, reason: str, detail: str) -> Fault:
+def fault_of(loaded: Loaded, reason: str, detail: str) -> Fault:
+    """Why a sample cannot be used, and where it lies."""
     return Fault(loaded.number, loaded.sample.key, loaded.sample.shard, reason, detail)
 
 
-def _padding_token(tokenizer: Any, image_token: int) -> int:
+def padding_token(tokenizer: Any, image_token: int) -> int:
     """Any token but the image's, which would ask for pictures."""
     known = (tokenizer.pad_token_id, tokenizer.eos_token_id, 0, 1)
     return next(int(token) for token in known if token is not None and token != image_token)
