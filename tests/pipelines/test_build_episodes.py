@@ -91,7 +91,11 @@ def test_killed_at_random_and_run_again_gives_the_bytes_of_an_uninterrupted_run(
 def test_ctrl_c_is_one_line_and_exit_130(config: Path, tmp_path: Path, workers: int, after: float) -> None:
     command = [sys.executable, "-m", "pipelines.cli", "build-episodes", str(config), "--out", str(tmp_path / "run")]
     process = subprocess.Popen(
-        [*command, "--workers", str(workers)], stderr=subprocess.PIPE, text=True, start_new_session=True
+        [*command, "--workers", str(workers)],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # which a suite in the background ignores
     )
     time.sleep(after)
     os.killpg(process.pid, signal.SIGINT)
