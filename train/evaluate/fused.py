@@ -84,6 +84,6 @@ class FusedQuick(Quick):
 
     def _projected(self, states: torch.Tensor) -> torch.Tensor:
         weight = self._projection.linear.weight
-        apart = states.to(weight.device).unflatten(1, (-1, weight.shape[1]))
+        apart = states.to(weight.device).unflatten(1, (-1, weight.shape[0]))
         groups = torch.tensor(groups_of([len(apart)], self._pool), device=weight.device)
         return pooled(self._projection(apart), groups)

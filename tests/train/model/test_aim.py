@@ -226,10 +226,22 @@ def test_a_mix_of_layers_is_learned(processors: dict[str, Any]) -> None:
     assert made.projection.mix.grad.abs().sum() > 0
 
 
+def test_layers_side_by_side_each_have_their_part_of_the_projection(processors: dict[str, Any]) -> None:
+    made = Made("vicuna", processors, AimSettings(layers=(0, -1), combine="concat", init="identity"))
+    inputs = [made.collate([(loaded(number, 4),)]).inputs for number in range(20)]
+    width = backbone_of(made.model).width
+    assert made.projection.linear.weight.shape == (width, 2 * width)
+    states = torch.randn(3, 2, width)
+    assert torch.allclose(made.projection(states), unit_size(unit_size(states).mean(1)) * made.projection.size, atol=1e-5)
+    assert begin_with_ridge(made.model, inputs, 0.01) > 100
+    made.losses(made.collate([(loaded(1, 2),)])).sum().backward()
+    assert made.projection.linear.weight.grad.abs().sum() > 0
+
+
 def test_the_ridge_finds_a_linear_map() -> None:
     generator = torch.Generator().manual_seed(0)
     weight, bias = torch.randn(6, 6, generator=generator), torch.randn(6, generator=generator)
-    sums = Sums(6, torch.device("cpu"))
+    sums = Sums(6, 6, torch.device("cpu"))
     for _ in range(3):
         x = torch.randn(200, 6, generator=generator) + 1
         sums.add(x, x @ weight.T + bias)

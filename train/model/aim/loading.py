@@ -34,7 +34,8 @@ def attach(model: "PreTrainedModel", settings: AimSettings, seed: int = 0) -> Pr
         if not meta:
             projection.size.fill_(backbone.size())
         if settings.init != "random" and not meta:
-            projection.linear.weight.copy_(torch.eye(backbone.width))
+            apart = projection.linear.in_features // backbone.width
+            projection.linear.weight.copy_(torch.eye(backbone.width).repeat(1, apart) / apart)
             projection.linear.bias.zero_()
     model.add_module("aim", projection.to(model.device))
     return projection

@@ -12,8 +12,8 @@ EPS = 1e-6
 
 
 class Projection(nn.Module):  # type: ignore[misc]
-    """H [n, layers, D] to V [n, D] in float32: states normed by their size, mixed over layers, projected, given the size of
-    word embeddings. D * D + D parameters, and one for each layer where several are mixed."""
+    """H [n, layers, D] to V [n, D] in float32: states normed by their size, mixed over layers or laid side by side, projected,
+    given the size of word embeddings. D * D + D parameters; one more for each layer of a mix, D * D for each side by side."""
 
     size: Tensor
 
@@ -23,14 +23,15 @@ class Projection(nn.Module):  # type: ignore[misc]
         self.fresh = True
         """Whether it has learned nothing yet."""
 
-        self.linear = nn.Linear(width, width)
-        self.mix = nn.Parameter(torch.zeros(layers, 1)) if layers > 1 else None
+        apart = layers if settings.combine == "concat" else 1
+        self.linear = nn.Linear(apart * width, width)
+        self.mix = nn.Parameter(torch.zeros(layers, 1)) if layers > 1 and apart == 1 else None
         self.register_buffer("size", torch.ones(()))
 
     def mixed(self, states: Tensor) -> Tensor:
-        """[n, D] float32 what the projection is applied to."""
+        """[n, D] or [n, layers * D] float32 what the projection is applied to."""
         normed = unit_size(states.float())
-        return normed[:, 0] if self.mix is None else (normed * self.mix.softmax(0)).sum(1)
+        return normed.flatten(1) if self.mix is None else (normed * self.mix.softmax(0)).sum(1)
 
     def forward(self, states: Tensor) -> Tensor:
         """[n, D] of states [n, layers, D]."""

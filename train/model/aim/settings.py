@@ -14,8 +14,10 @@ class AimSettings(Settings):
     """AIM's choices. The paper does not say which layer it reads; the middle ones did best where we tried."""
 
     layers: tuple[int, ...] = ()
-    """Decoder layers behind which states are read: 0 the embeddings, -1 the last (normed), () the one two fifths up. Of
-    several a mix is learned."""
+    """Decoder layers behind which states are read: 0 the embeddings, -1 the last (normed), () the one two fifths up."""
+
+    combine: Literal["mix", "concat"] = "mix"
+    """Of several layers: a learned mix, or all side by side, each with a part of the projection of its own."""
 
     span: Span = "answer"
     """Words of a demonstration whose states are kept: its answer with the end of its turn, or all of its text."""

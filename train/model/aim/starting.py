@@ -26,15 +26,15 @@ if TYPE_CHECKING:
 class Sums:
     """What a regression needs of any number of pairs, in float64: count, sums and products."""
 
-    def __init__(self, width: int, device: torch.device) -> None:
+    def __init__(self, inputs: int, outputs: int, device: torch.device) -> None:
         def zeros(*shape: int) -> Tensor:
             return torch.zeros(*shape, dtype=torch.float64, device=device)
 
-        self.count, self.x, self.y = 0, zeros(width), zeros(width)
-        self.xx, self.xy = zeros(width, width), zeros(width, width)
+        self.count, self.x, self.y = 0, zeros(inputs), zeros(outputs)
+        self.xx, self.xy = zeros(inputs, inputs), zeros(inputs, outputs)
 
     def add(self, x: Tensor, y: Tensor) -> None:
-        """Pairs of x and y [n, D]."""
+        """Pairs of x [n, inputs] and y [n, outputs]."""
         x, y = x.double(), y.double()
         self.count += len(x)
         self.x += x.sum(0)
@@ -43,7 +43,7 @@ class Sums:
         self.xy += x.T @ y
 
     def solved(self, ridge: float) -> tuple[Tensor, Tensor]:
-        """W [D, D] and b [D]."""
+        """W [outputs, inputs] and b [outputs]."""
         x, y = self.x / self.count, self.y / self.count
         covariance = self.xx / self.count - x.outer(x)
         between = self.xy / self.count - x.outer(y)
@@ -58,15 +58,16 @@ def begin_with_ridge(model: "PreTrainedModel", batches: Iterable[Mapping[str, Te
     it was fitted on. Without any the projection stays as it is."""
     backbone, projection = backbone_of(model), projection_of(model)
     assert projection is not None
-    sums = Sums(backbone.width, projection.linear.weight.device)
+    linear = projection.linear
+    sums = Sums(linear.in_features, linear.out_features, linear.weight.device)
     for inputs in batches:
         own = {name.removeprefix(OWN): tensor for name, tensor in inputs.items() if name.startswith(OWN)}
         if own:
             sums.add(_states(model, backbone, projection, own), _targets(backbone, own))
     if sums.count:
         weight, bias = sums.solved(ridge)
-        projection.linear.weight.copy_(weight)
-        projection.linear.bias.copy_(bias)
+        linear.weight.copy_(weight)
+        linear.bias.copy_(bias)
     return sums.count
 
 
