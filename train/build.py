@@ -18,8 +18,7 @@ from train.datasets import Data
 from train.folder import alone_in, check_folder, digest_of, write_config
 from train.memory_errors import explained
 from train.metrics import Flops, Watch
-from train.model.aim.forward import projection_of
-from train.model.aim.loading import attach
+from train.model.aim.loading import with_projection
 from train.model.loading import load_model
 from train.model.parts import parts_of
 from train.model.tuning import groups, prepare
@@ -89,8 +88,7 @@ def opened(config: TrainConfig, ranks: "Ranks", watch: Watch, asked: Asked) -> I
     validation = Validation.of(config, ranks, watch, asked)
     watch.note(f"loading {config.model}")
     model = load_model(config.model, config.compute, config.remote_code)
-    if config.stage == "aim" and projection_of(model) is None:
-        attach(model, config.aim, config.seed)
+    with_projection(model, config)
     parts = parts_of(model)
     model = prepare(model, parts, config)
     flops = Flops.of(model, parts)

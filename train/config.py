@@ -302,6 +302,17 @@ class TrainConfig(Settings):
             raise ValueError(f"checkpoint.best is {self.checkpoint.best}, and there is no validation section")
         return self
 
+    @model_validator(mode="after")
+    def _fuses_alone(self) -> "TrainConfig":
+        """The stage aim reads the frozen model by its parts, in rows of many lengths."""
+        if self.stage != "aim":
+            return self
+        if any(rule.train != "frozen" and not rule.match.startswith("aim") for rule in self.parts):
+            raise ValueError("the stage aim trains its projection alone: leave parts out, or match aim")
+        if self.compute.compile or self.data.pad_rows:
+            raise ValueError("the stage aim has rows of many lengths: leave compute.compile and data.pad_rows off")
+        return self
+
     @property
     def training(self) -> DataSettings:
         """The data as it is trained on: without end where the run counts its steps."""

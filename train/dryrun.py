@@ -94,12 +94,14 @@ def _built(config: TrainConfig, plan: Plan, world: int) -> DryRun:
     from train.checkpoint import weights_of
     from train.data.rendering import Renderer
     from train.epoch import count_epoch
+    from train.model.aim.loading import with_projection
     from train.model.loading import empty_model, use_attention
     from train.model.parts import counts, parts_of
     from train.model.tuning import prepare
 
     model = empty_model(config.model, config.remote_code)
     use_attention(model, "sdpa" if config.compute.attention in ("auto", "segmented") else config.compute.attention)
+    with_projection(model, config)
     parts = parts_of(model)
     loading = 4.0 * sum(parameter.numel() for parameter in model.parameters())
     model = prepare(model, parts, config)

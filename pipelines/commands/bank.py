@@ -66,9 +66,9 @@ def build(
 
     Example:
 
-        curate bank build models/icl --demos labelled --out bank
+        curate bank build runs/aim --demos labelled --out bank
 
-        curate bank build models/icl --demos runs/mine --out bank --max-mb 2048
+        curate bank build runs/aim --demos runs/mine --out bank --max-mb 2048
     """
     from curate.labelled import read_labelled
     from train.bank import Bank, Banked
@@ -138,7 +138,7 @@ def prune(
 
 
 def _aggregator(model: str) -> "Aggregator":
-    from train.evaluate.fusing import load_aggregator
+    from train.evaluate.fused import load_aggregator
 
     aggregator: Aggregator = load_aggregator(model)
     return aggregator

@@ -1,6 +1,8 @@
 """What is read back is what was written, and damage is told before anything is computed with it."""
 
 import io
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -70,14 +72,15 @@ def test_one_part_is_a_read_only_view_of_the_file(tmp_path: Path) -> None:
 
 
 def test_many_parts_do_not_hold_many_files_open(tmp_path: Path) -> None:
-    resource = pytest.importorskip("resource")
-    folder = embedded(tmp_path, *[1] * 60)
-    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (40, limits[1]))
-    try:
-        assert len(Vectors.read(folder).matrix) == 60
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    pytest.importorskip("resource")
+    embedded(tmp_path, *[1] * 60)
+    command = (  # a process of its own, since one that has run other tests may hold any number of files
+        "import resource, sys; from curate.encoders.vectors import Vectors; from curate.storage import Folder;"
+        "hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]; resource.setrlimit(resource.RLIMIT_NOFILE, (40, hard));"
+        "print(len(Vectors.read(Folder.of(sys.argv[1])).matrix))"
+    )
+    done = subprocess.run([sys.executable, "-c", command, tmp_path], capture_output=True, text=True, check=False)
+    assert (done.stdout.strip(), done.returncode) == ("60", 0), done.stderr
 
 
 def test_no_part_at_all_is_no_vector(tmp_path: Path) -> None:

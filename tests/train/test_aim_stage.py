@@ -1,6 +1,7 @@
 """Runs of the stage aim: only the projection learns, they go on where they stopped, and what they made can be asked."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from tests.train.parallel.two_ranks import run_ranks
 from tests.train.tiny_runs import Crash, CrashAt, curve_of, rows_of, tiny_config
 from train.checkpoint import weights_of
 from train.config import ComputeSettings, TrainConfig
+from train.dryrun import dry_run
 from train.evaluate.reader import VlmReader
 from train.export import export
 from train.loop import train as trained
@@ -72,6 +74,33 @@ def test_an_export_answers_as_its_run(tmp_path: Path, model: Path, episodes_plan
     (tmp_path / "exported" / "aim.safetensors").write_bytes(b"torn")
     with pytest.raises(InputError, match="does not fit"):
         VlmReader.load(tmp_path / "exported")
+
+
+def test_a_dry_run_counts_the_projection(tmp_path: Path, model: Path, episodes_plan: Plan) -> None:
+    found = dry_run(tiny_config(model, episodes_plan, tmp_path / "run", **AIM))
+    assert sum(part["trained"] for part in found.parts.values()) == 64 * 64 + 64
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_model_that_fuses_is_not_trained_otherwise(tmp_path: Path, model: Path, episodes_plan: Plan) -> None:
+    trained(tiny_config(model, episodes_plan, tmp_path / "run", steps=2, **AIM))
+    with pytest.raises(ConfigError, match="start the stage icl from the model that it was made of"):
+        trained(tiny_config(tmp_path / "run", episodes_plan, tmp_path / "next", steps=2))
+    trained(tiny_config(tmp_path / "run", episodes_plan, tmp_path / "more", steps=2, **AIM))  # it may learn on
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({"parts": [{"match": "projector", "train": "full"}]}, "trains its projection alone"),
+        ({"compute": {"compile": True}}, "rows of many lengths"),
+    ],
+)
+def test_what_the_stage_cannot_do_is_told(
+    tmp_path: Path, model: Path, episodes_plan: Plan, more: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(ConfigError, match=told):
+        tiny_config(model, episodes_plan, tmp_path / "run", **AIM | more)
 
 
 def test_another_mode_than_turns_is_told(tmp_path: Path, model: Path, episodes_plan: Plan) -> None:

@@ -75,10 +75,7 @@ class Pieces:
 
     def query(self, shot: Mapping[str, Any], places: Sequence[int], images: int, slots: int) -> tuple[Rendered, Bools]:
         """[T] the query behind so many slots, and which positions those are."""
-        return self.behind(self.renderer.render(_record([], shot, [list(places)], images)), slots)
-
-    def behind(self, rendered: Rendered, slots: int) -> tuple[Rendered, Bools]:
-        """A rendered query with slots between the prefix and its turn."""
+        rendered = self.renderer.render(_record([], shot, [list(places)], images))
         ids = self.with_slots(rendered.input_ids, slots, self._padding)
         weights = self.with_slots(rendered.weights, slots, 0)
         answers = self.with_slots(rendered.answers, slots, -1)
@@ -89,9 +86,6 @@ class Pieces:
     def with_slots(self, array: npt.NDArray[Any], slots: int, value: float) -> npt.NDArray[Any]:
         """An array [T] over a query's tokens with `value` at so many slots."""
         return np.insert(array, self.prefix, np.full(slots, value, array.dtype))
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.renderer, self._span)
 
 
 def _record(demonstrations: list[Any], query: Any, turns: list[list[int]], images: int = 0) -> dict[str, Any]:

@@ -4,17 +4,17 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
 from train.data.aiming import Pieces
 from train.data.positions import Ints
 from train.data.records import BadSample
-from train.evaluate.language import Language, Row, as_taken, counted_on
+from train.evaluate.language import Language, Row
 from train.evaluate.lines import Lines, shot_of
 from train.evaluate.records import Turn
 from train.evaluate.sight import Seen, Sight
 from train.evaluate.trees import Bools
+from train.evaluate.ways import alike
 from train.model.aim.backbone import Backbone
 
 if TYPE_CHECKING:
@@ -55,20 +55,13 @@ class ModelAggregator:
         seen = self._sight.of(picture for turn in turns for picture in turn.pictures)
         rows = {at: row for at, turn in enumerate(turns) if (row := self._row(turn, seen)) is not None}
         found: list[torch.Tensor | None] = [None] * len(turns)
-        for batch in _batches(rows):
-            for at, states in zip(batch, self._states([rows[at] for at in batch]), strict=True):
+        for batch in alike({at: len(row) for at, row in rows.items()}, TOGETHER):
+            given = self._language.given([rows[at] for at in batch])
+            for at, states in zip(batch, self._backbone.states(self._layers, **given), strict=True):
                 kept = torch.from_numpy(self._rendered(turns[at])[1])
                 found[at] = states[: len(kept)][kept.to(states.device)].flatten(1)
         self.computed += len(rows)
         return found
-
-    def _states(self, rows: Sequence[Row]) -> torch.Tensor:
-        """[B, L, layers, D], padded behind, where nothing real sees it."""
-        length = max(map(len, rows))
-        positions = torch.from_numpy(np.stack([counted_on(row.positions, length) for row in rows], 1))
-        there = as_taken(positions.to(self._language.device))
-        embeds = self._language.embedded(rows, length)
-        return self._backbone.states(self._layers, inputs_embeds=embeds, position_ids=there)
 
     def _row(self, turn: Turn, seen: "dict[str, Seen | BadSample]") -> Row | None:
         looked = [seen[picture.ref] for picture in turn.pictures]
@@ -86,14 +79,3 @@ class ModelAggregator:
     def _render(self, turn: Turn) -> tuple[Ints, Bools]:
         rendered, kept = self._pieces.demonstration(shot_of(turn), range(len(turn.pictures)), len(turn.pictures))
         return rendered.input_ids, kept
-
-
-def _batches(rows: dict[int, Row]) -> list[list[int]]:
-    """Rows of like length together."""
-    groups: list[list[int]] = []
-    for at in sorted(rows, key=lambda at: -len(rows[at])):
-        if groups and len(rows[groups[-1][0]]) * (len(groups[-1]) + 1) <= TOGETHER:
-            groups[-1].append(at)
-        else:
-            groups.append([at])
-    return groups

@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
+from curate.errors import ConfigError
+from train.bank import Aggregator, Bank, Banked
 from train.data.aiming import Pieces
 from train.data.positions import Ints
 from train.data.records import BadSample
@@ -17,10 +19,13 @@ from train.evaluate.records import Ask, Turn
 from train.evaluate.sight import Seen, Sight
 from train.evaluate.trees import Tree
 from train.evaluate.ways import Quick
+from train.model.aim.backbone import backbone_of
 from train.model.aim.projection import Projection, groups_of, pooled
 
 if TYPE_CHECKING:
-    from train.bank import Aggregator
+    from transformers import PreTrainedModel
+
+    from train.evaluate.reader import ReaderSettings
 
 
 class FusedLines(Lines):
@@ -49,7 +54,7 @@ class FusedQuick(Quick):
     """Reads lines with virtual tokens."""
 
     def __init__(
-        self, language: Language, sight: Sight, lines: FusedLines, projection: Projection, aggregator: "Aggregator"
+        self, language: Language, sight: Sight, lines: FusedLines, projection: Projection, aggregator: Aggregator
     ) -> None:
         super().__init__(language, sight, lines, shared=True)
         self._projection, self.aggregator, self._pool = projection, aggregator, projection.settings.pool
@@ -87,3 +92,33 @@ class FusedQuick(Quick):
         apart = states.to(weight.device).unflatten(1, (-1, weight.shape[0]))
         groups = torch.tensor(groups_of([len(apart)], self._pool), device=weight.device)
         return pooled(self._projection(apart), groups)
+
+
+def fused_reader(
+    model: "PreTrainedModel", renderer: Renderer, projection: Projection, settings: "ReaderSettings", dtype: torch.dtype,
+    sums: dict[str, str],
+) -> tuple[FusedLines, FusedQuick]:  # fmt: skip
+    """The lines and the way of a model with a projection. `sums`: checksums of its weights by name."""
+    from train.evaluate.reader import digest_of
+
+    pieces = Pieces(renderer, projection.settings.span)
+    lines = FusedLines(renderer, pieces)
+    language = Language(model, dtype)
+    sight = Sight(model, renderer.processor, lines.slots, settings.cache_mb << 20)
+    frozen = {name: value for name, value in sums.items() if not name.startswith("aim.")}
+    known: dict[str, Any] = {"weights": digest_of(frozen), "rendering": renderer.digest}
+    aggregator = ModelAggregator(backbone_of(model), language, sight, lines, pieces, projection.settings, known)
+    lines.aggregator = aggregator
+    asked: Aggregator = Banked(aggregator, Bank(settings.bank)) if settings.bank else aggregator
+    return lines, FusedQuick(language, sight, lines, projection, asked)
+
+
+def load_aggregator(place: str, settings: "ReaderSettings | None" = None) -> Aggregator:
+    """What a run of the stage aim, or a model that begins one, makes of demonstrations. ConfigError for a model without a
+    projection."""
+    from train.evaluate.reader import VlmReader
+
+    aggregator = VlmReader.load(place, settings).aggregator
+    if aggregator is None:
+        raise ConfigError(f"{place} fuses no demonstrations; give a run of the stage aim (curate train with stage: aim)")
+    return aggregator

@@ -53,11 +53,15 @@ class Language:
 
     def hidden(self, rows: Sequence[Row]) -> torch.Tensor:
         """[B, L, D] what the decoder makes of rows, padded behind, where nothing real sees it."""
-        length = max(map(len, rows))
-        positions = torch.from_numpy(np.stack([counted_on(row.positions, length) for row in rows], 1)).to(self.device)
-        given: dict[str, Any] = {"attention_mask": self._mask(rows, length), "use_cache": False}
-        made = self._decoder(inputs_embeds=self.embedded(rows, length), position_ids=as_taken(positions), **given)
+        given: dict[str, Any] = {"attention_mask": self._mask(rows, max(map(len, rows))), "use_cache": False}
+        made = self._decoder(**self.given(rows), **given)
         return made.last_hidden_state
+
+    def given(self, rows: Sequence[Row]) -> dict[str, torch.Tensor]:
+        """The decoder's inputs_embeds and position_ids for rows, padded behind."""
+        length = max(map(len, rows))
+        positions = torch.from_numpy(np.stack([_counted_on(row.positions, length) for row in rows], 1)).to(self.device)
+        return {"inputs_embeds": self.embedded(rows, length), "position_ids": _as_taken(positions)}
 
     def embedded(self, rows: Sequence[Row], length: int, left: bool = False) -> torch.Tensor:
         """[B, L, D] embeddings, padded behind, or in front when `left`."""
@@ -83,7 +87,7 @@ class Language:
     def step(self, inputs: torch.Tensor, positions: torch.Tensor, mask: torch.Tensor, cache: Any) -> tuple[torch.Tensor, Any]:
         """[B, D] of the last position behind embeddings [B, L, D] that follow what the cache holds, and the cache.
         `mask` [B, all] is 1 where something stands, `positions` [1 or 3, B, L]."""
-        made = self._decoder(inputs_embeds=inputs, position_ids=as_taken(positions), attention_mask=mask,
+        made = self._decoder(inputs_embeds=inputs, position_ids=_as_taken(positions), attention_mask=mask,
                              past_key_values=cache, use_cache=True)  # fmt: skip
         return made.last_hidden_state[:, -1], made.past_key_values
 
@@ -106,12 +110,12 @@ class Language:
         return torch.zeros((), dtype=self.dtype, device=self.device).where(seen, hidden)
 
 
-def counted_on(positions: Ints, length: int) -> Ints:
+def _counted_on(positions: Ints, length: int) -> Ints:
     """[1 or 3, L]: padding goes on counting, since positions that begin anew would be read as another sequence."""
     behind = positions.max() + 1 + np.arange(length - positions.shape[1])
     return np.concatenate([positions, np.broadcast_to(behind, (len(positions), len(behind)))], 1)
 
 
-def as_taken(positions: torch.Tensor) -> torch.Tensor:
+def _as_taken(positions: torch.Tensor) -> torch.Tensor:
     """[B, L] where positions count in one direction, [3, B, L] else."""
     return positions[0] if len(positions) == 1 else positions

@@ -21,11 +21,11 @@ from train.data.records import BadSample
 from train.data.rendering import Renderer, RenderSettings
 from train.data.rendering.settings import Mode
 from train.evaluate.language import Language
-from train.evaluate.lines import Line, Lines
+from train.evaluate.lines import Lines
 from train.evaluate.proving import proven
 from train.evaluate.records import Ask
 from train.evaluate.sight import Sight
-from train.evaluate.ways import Plain, Quick, Way, batches
+from train.evaluate.ways import Plain, Quick, Way, alike, batches
 from train.model.aim.forward import projection_of
 
 if TYPE_CHECKING:
@@ -138,7 +138,8 @@ class VlmReader:
         """What the model writes, greedily, up to the end of its turn; None for an ask that does not fit."""
         prompts = self._rendered(asks, self._lines.prompt)
         texts: dict[int, str | None] = dict.fromkeys(prompts)
-        for batch in self._prompts(prompts, max_new_tokens):
+        lengths = {number: len(prompt) + max_new_tokens for number, prompt in prompts.items()}
+        for batch in alike(lengths, self.settings.batch_tokens):
             made = self._way.write([prompts[number] for number in batch], max_new_tokens, self._ends)
             for number, found in zip(batch, made, strict=True):
                 if isinstance(found, BadSample):
@@ -161,17 +162,6 @@ class VlmReader:
         if found.pop(number, ()) != ():
             self.skipped[why.reason] += 1
 
-    def _prompts(self, prompts: dict[int, Line], more: int) -> "list[list[int]]":
-        """Numbers of prompts of like length, together at most `batch_tokens` positions, written ones included."""
-        groups: list[list[int]] = []
-        for number in sorted(prompts, key=lambda number: -len(prompts[number])):
-            longest = len(prompts[groups[-1][0]]) + more if groups else 0
-            if groups and longest * (len(groups[-1]) + 1) <= self.settings.batch_tokens:
-                groups[-1].append(number)
-            else:
-                groups.append([number])
-        return groups
-
     def _chosen(self) -> tuple[Way, str]:
         """The way that was asked for, or the quickest that proves right, the model cast to its type."""
         asked, dtype = self.settings.way, getattr(torch, self.settings.dtype)
@@ -193,7 +183,7 @@ class VlmReader:
 
     def _fused(self, dtype: torch.dtype, projection: "Projection") -> Quick:
         """A reader of fused demonstrations; it needs the quick ways."""
-        from train.evaluate.fusing import fused_reader
+        from train.evaluate.fused import fused_reader
 
         lines, way = fused_reader(self._model, self._renderer, projection, self.settings, dtype, self._sums)
         self._lines = lines

@@ -6,8 +6,7 @@ The arrangements of a benchmark show the same pictures again and again, and a fr
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from inspect import signature
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,6 +16,7 @@ from train.data.pictures import pixels
 from train.data.positions import GRID, Ints
 from train.data.records import BadSample
 from train.evaluate.records import Picture
+from train.model.features import picture_features
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, ProcessorMixin
@@ -81,7 +81,7 @@ class Sight:
         except Exception as error:  # see above
             detail = f"{type(error).__name__} {' '.join(str(error).split())}"[:200]
             return self._apart(decoded, BadSample("image_refused", detail))
-        features = self._features(inputs)
+        features = picture_features(self._model, inputs)
         if len(features) != sum(slots):
             detail = f"{len(features)} features came of pictures rendered as {sum(slots)} tokens"
             return self._apart(decoded, BadSample("wrong_shape", detail))
@@ -100,15 +100,6 @@ class Sight:
         """What the image processor makes of pictures, as Collate asks it."""
         made = self._processor.image_processor(images=pictures, return_tensors="pt", input_data_format="channels_first")
         return {name: tensor for name, tensor in made.items() if name in self._names}
-
-    @torch.no_grad()  # type: ignore[untyped-decorator]
-    def _features(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-        """[slots, D] of all pictures. A class that has no such function, or another, raises anything."""
-        look: Any = self._model.get_image_features
-        taken = set(signature(look).parameters)
-        given = {name: tensor.to(self._model.device) for name, tensor in inputs.items() if name in taken}
-        pooled = look(**given, return_dict=True).pooler_output
-        return torch.cat([one.flatten(0, -2) for one in pooled])
 
     def _keep(self, ref: str, seen: Seen) -> None:
         self._kept[ref] = seen

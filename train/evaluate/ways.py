@@ -5,7 +5,7 @@ rows    pictures looked at once and remembered, lines of like length in a batch,
 trees   as rows, and what the choices of an ask share is computed once
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -196,6 +196,18 @@ class Quick:
             return Row(lines[0].ids, positions[0], slots_[0], features)
         ids = tree.gathered([line.ids for line in lines])
         return Row(ids, tree.gathered(positions), tree.gathered(slots_), features, None if tree.chain else tree.seen)
+
+
+def alike(lengths: Mapping[int, int], room: int) -> list[list[int]]:
+    """Numbers of sequences of like length, the longest first, together at most `room` positions with their padding; one
+    that is longer stands alone."""
+    groups: list[list[int]] = []
+    for number in sorted(lengths, key=lambda number: -lengths[number]):
+        if groups and lengths[groups[-1][0]] * (len(groups[-1]) + 1) <= room:
+            groups[-1].append(number)
+        else:
+            groups.append([number])
+    return groups
 
 
 def batches(units: Sequence[Unit], tokens: int) -> Iterator[list[Unit]]:

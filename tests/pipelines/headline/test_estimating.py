@@ -81,7 +81,7 @@ def test_questions_are_counted_in_the_benchmark_where_it_is_built(experiment: Ex
     (tmp_path / "benches/emoji-names/bench.json").write_text(json.dumps({"counts": counts}))
     after = estimates(experiment, tmp_path)["evaluate/skill/flat-0"].seconds
     rate = experiment.assumed.asks_per_second
-    assert after == 1 + 4000 * 150 / 1000 / rate
+    assert after == 1 + 4000 * experiment.evaluate["skill"].limit / 1000 / rate
     assert before != after
 
 

@@ -22,7 +22,7 @@ from train.model.aim.backbone import backbone_of
 from train.model.aim.forward import aggregated, fused_inputs
 from train.model.aim.loading import attach
 from train.model.aim.projection import groups_of, pooled, unit_size
-from train.model.aim.starting import Sums, begin_with_ridge
+from train.model.aim.starting import Sums, _targets, begin_with_ridge
 from train.model.aim.states import states_of
 
 NAMES = ["vicuna", "chatml", "qwen", "idefics"]
@@ -252,5 +252,11 @@ def test_the_ridge_finds_a_linear_map() -> None:
 
 def test_the_ridge_brings_states_near_their_words_and_pictures(made: Made) -> None:
     inputs = [made.collate([(loaded(number, 4),)]).inputs for number in range(20)]
-    assert begin_with_ridge(made.model, inputs, 0.01) > 100
-    assert made.projection.linear.weight.isfinite().all()
+    apart = [{name[4:]: tensor for name, tensor in some.items() if name.startswith("aim.")} for some in inputs]
+    backbone, layers = backbone_of(made.model), made.projection.settings.resolved(2)
+    wanted = torch.cat([_targets(backbone, own) for own in apart])
+    mean = (wanted - wanted.mean(0)).square().mean()
+    assert begin_with_ridge(made.model, inputs, 0.01) == len(wanted) > 100
+    states = torch.cat([aggregated(made.model, backbone, own, layers) for own in apart])
+    left = (made.projection.linear(made.projection.mixed(states)) - wanted).square().mean()
+    assert left < 0.5 * mean

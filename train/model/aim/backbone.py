@@ -5,15 +5,14 @@ has not gets a subclass here and a line with its model_type; see docs/how-to/aim
 """
 
 from collections.abc import Mapping
-from inspect import signature
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor, nn
 
 from curate.errors import ConfigError
 from curate.registry import Registry
 from train.model.aim.states import depth_of, states_of
+from train.model.features import picture_features
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -50,14 +49,10 @@ class Backbone:
         """Root mean square of the word embeddings."""
         return float(self.table.weight.float().square().mean().sqrt())
 
-    @torch.no_grad()  # type: ignore[untyped-decorator]
     def features(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """[slots, D] of all pictures, in the order of their tokens; `inputs` as the processor makes them."""
-        look: Any = self.model.get_image_features
-        taken = set(signature(look).parameters)
-        given = {name: tensor for name, tensor in inputs.items() if name in taken}
-        pooled = look(**given, return_dict=True).pooler_output
-        return torch.cat([one.flatten(0, -2) for one in pooled])
+        found: Tensor = picture_features(self.model, inputs)
+        return found
 
     def embedded(self, ids: Tensor, inputs: Mapping[str, Tensor]) -> Tensor:
         """[B, L, D] embeddings of ids [B, L], features in the pictures' places."""

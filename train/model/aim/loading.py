@@ -9,11 +9,14 @@ from curate.errors import ConfigError, InputError
 from curate.seeding import seed_of
 from curate.settings import build, read_yaml
 from train.model.aim.backbone import backbone_of
+from train.model.aim.forward import projection_of
 from train.model.aim.projection import Projection
 from train.model.aim.settings import AimSettings
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+    from train.config import TrainConfig
 
 WEIGHTS, SETTINGS = "aim.safetensors", "aim.json"
 """A projection beside a model's files."""
@@ -39,6 +42,18 @@ def attach(model: "PreTrainedModel", settings: AimSettings, seed: int = 0) -> Pr
             projection.linear.bias.zero_()
     model.add_module("aim", projection.to(model.device))
     return projection
+
+
+def with_projection(model: "PreTrainedModel", config: "TrainConfig") -> None:
+    """Puts on what the stage of a config wants. ConfigError where a model that fuses demonstrations is to be trained
+    otherwise: the projection would no longer fit it."""
+    known = projection_of(model)
+    if config.stage == "aim" and known is None:
+        attach(model, config.aim, config.seed)
+    elif config.stage != "aim" and known is not None:
+        raise ConfigError(
+            f"{config.model} fuses demonstrations; start the stage {config.stage} from the model that it was made of"
+        )
 
 
 def write_projection(folder: Path, projection: Projection) -> None:
