@@ -10,14 +10,15 @@ from pathlib import Path
 from curate.errors import ConfigError, InputError, ShotcraftError
 from pipelines.console import answer, say, table
 from pipelines.headline.estimating import Estimate, Estimator, finish_of, measured_step
-from pipelines.headline.jobs import Job
 from pipelines.headline.plan import Planner
-from pipelines.headline.running import Runner, clock
 from pipelines.headline.scores import read_scores
 from pipelines.headline.settings import Experiment, load_experiment
 from pipelines.headline.summary import summarise
 from pipelines.headline.telling import write_summary
 from pipelines.headline.trained import trained_stages
+from pipelines.jobs.job import Job
+from pipelines.jobs.paces import clock
+from pipelines.jobs.running import Runner
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

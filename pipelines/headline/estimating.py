@@ -2,9 +2,6 @@
 
 import json
 import statistics
-import subprocess
-import sys
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +10,12 @@ import yaml
 
 from curate.benches import BENCH
 from curate.storage import hash_json
-from pipelines.headline.jobs import DONE, Job, Ledger
-from pipelines.headline.plan import MODEL, dumped
-from pipelines.headline.settings import Experiment, Layer, laid_over
-
-STEPS = 4
-"""Steps that a pace is measured with; the first is left out."""
+from pipelines.headline.plan import MODEL
+from pipelines.headline.settings import Experiment
+from pipelines.jobs.job import Job
+from pipelines.jobs.layers import Layer, laid_over
+from pipelines.jobs.ledger import DONE, Ledger
+from pipelines.jobs.paces import STEPS, few_steps, step_seconds, steps_done
 
 
 @dataclass(frozen=True)
@@ -137,45 +134,12 @@ def seconds_taken(out: Path, job: Job) -> float | None:
     return float(took) if isinstance(took, int | float) else None
 
 
-def steps_done(run: Path) -> int:
-    """How far a training's log has come."""
-    return max((int(row.get("step", 0)) for row in log_rows(run)), default=0)
-
-
-def step_seconds(run: Path) -> float | None:
-    """The median pace of a training's log; None where there is none."""
-    paces = [float(row["step_s"]) for row in log_rows(run) if row.get("kind") == "train" and row.get("step_s")]
-    return statistics.median(paces) if paces else None
-
-
 def measured_step(out: Path, config: Layer) -> float | None:
     """Seconds a step of a training, of a few steps made now on the untrained model; None where plan or model are not there."""
     if not (out / str(config["data"]["plan"]) / "plan.json").exists() or not (out / MODEL / "config.json").exists():
         return None
-    with tempfile.TemporaryDirectory() as place:
-        few = {
-            "model": MODEL,
-            "out": f"{place}/run",
-            "steps": STEPS,
-            "validation": None,
-            "log": {"every": 1, "tensorboard": False},
-        }
-        trial = laid_over(config, {**few, "checkpoint": {"every": STEPS, "best": None}})
-        file = Path(place) / "trial.yaml"
-        file.write_text(dumped(trial), encoding="utf-8")
-        command = [sys.executable, "-m", "pipelines.cli", "train", str(file)]
-        if subprocess.run(command, cwd=out, capture_output=True, check=False).returncode:
-            return None
-        paces = [float(row["step_s"]) for row in log_rows(Path(place) / "run") if row.get("step_s")]
-        return statistics.median(paces[1:]) if len(paces) > 1 else None
-
-
-def log_rows(run: Path) -> list[Layer]:
-    """The rows of a training's log, [] where there is none."""
-    from train.metrics.logbook import read_rows
-
-    place = run / "metrics.jsonl"
-    return list(read_rows(place)) if place.is_file() else []
+    rows = few_steps(out, laid_over(config, {"model": MODEL}))
+    return statistics.median(float(row["step_s"]) for row in rows) if rows else None
 
 
 def _read(place: Path) -> Layer:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from curate.settings import read_yaml
-from pipelines.headline.jobs import Job, curate
-from pipelines.headline.settings import Experiment, Layer, laid_over, require_file
+from pipelines.headline.settings import Experiment, require_file
+from pipelines.jobs.job import Job, curate
+from pipelines.jobs.layers import Layer, dumped, laid_over
+from pipelines.jobs.processes import cores
 
 MODEL = "model"
 """The assembled model: its folder, and its name among the stages."""
@@ -44,8 +44,7 @@ class Planner:
     @property
     def threads(self) -> int:
         """Of one command: its share of the cores."""
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        return max(1, cores // self.experiment.jobs)
+        return max(1, cores() // self.experiment.jobs)
 
     def _samples(self) -> Iterator[Job]:
         if self.experiment.samples:
@@ -159,8 +158,3 @@ class Planner:
         places = dict.fromkeys(f"evaluations/{job.name.rpartition('/')[2]}" for job in evaluations)
         argv = curate("report", *places, "--out", "report.html", "--against", self.experiment.claim.references[0])
         return Job("report", "report", argv, tuple(job.name for job in evaluations))
-
-
-def dumped(spec: Layer) -> str:
-    """Settings as YAML, in their own order."""
-    return yaml.safe_dump(spec, sort_keys=False, allow_unicode=True)

@@ -9,10 +9,7 @@ from pydantic import Field, model_validator
 from curate.errors import ConfigError
 from curate.registry import nearest
 from curate.settings import Settings, build, read_yaml, with_overrides
-
-Layer = dict[str, Any]
-"""Settings to lay over others, key by key."""
-
+from pipelines.jobs.layers import Layer, laid_over
 
 Figure = Literal[
     "average_gain", "best_gain", "unseen_gain", "skill_change", "over_knn", "siblings_over_knn",
@@ -261,15 +258,6 @@ def load_experiment(recipe: Path, overlays: list[Path], overrides: list[str]) ->
     for overlay in overlays:
         data = laid_over(data, read_yaml(overlay))
     return build(Experiment, with_overrides(data, overrides), str(recipe))
-
-
-def laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> Layer:
-    """`above` over `below`, mapping by mapping; a list or a plain value replaces what was there."""
-    laid = dict(below)
-    for key, value in above.items():
-        under = laid.get(key)
-        laid[key] = laid_over(under, value) if isinstance(under, Mapping) and isinstance(value, Mapping) else value
-    return laid
 
 
 def require_file(path: Path, what: str) -> Path:

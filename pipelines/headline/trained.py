@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
-from pipelines.headline.estimating import log_rows, steps_done
 from pipelines.headline.settings import Experiment
+from pipelines.jobs.paces import log_rows, steps_done
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.headline.estimating import Estimate, Estimator, finish_of, step_seconds, steps_done
-from pipelines.headline.jobs import Job, Ledger
+from pipelines.headline.estimating import Estimate, Estimator, finish_of
 from pipelines.headline.plan import Planner
 from pipelines.headline.settings import Experiment, load_experiment
+from pipelines.jobs.job import Job
+from pipelines.jobs.ledger import Ledger
+from pipelines.jobs.paces import step_seconds, steps_done
 
 RECIPE = Path(__file__).parents[3] / "recipes" / "headline"
 

@@ -12,9 +12,9 @@ from curate.mixture.settings import MixSpec
 from curate.settings import build, load
 from curate.sources import catalogue
 from pipelines.chain import ChainSettings
-from pipelines.headline.jobs import Job
 from pipelines.headline.plan import Planner
 from pipelines.headline.settings import Experiment, load_experiment
+from pipelines.jobs.job import Job
 from train.config import TrainConfig
 
 RECIPE = Path(__file__).parents[3] / "recipes" / "headline"

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from curate.errors import ConfigError
-from pipelines.headline.settings import laid_over, load_experiment
+from pipelines.headline.settings import load_experiment
+from pipelines.jobs.layers import laid_over
 
 RECIPE = Path(__file__).parents[3] / "recipes" / "headline" / "headline.yaml"
 

@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.headline.jobs import Job, Ledger, ended
-from pipelines.headline.running import Interrupted, JobError, Runner, clock
+from pipelines.jobs.job import Job
+from pipelines.jobs.ledger import Ledger, ended
+from pipelines.jobs.paces import clock
+from pipelines.jobs.processes import Interrupted
+from pipelines.jobs.running import JobError, Runner
 
 WORK = """
 import json, os, pathlib, signal, sys, time
