@@ -250,6 +250,10 @@ class TrainConfig(Settings):
     steps: int | None = Field(default=None, gt=0)
     """Steps of the run; null: the epochs of data.load. More steps than these epochs have go on with further epochs."""
 
+    until: int | None = Field(default=None, gt=0)
+    """Step behind which this process leaves, with a validation and a checkpoint, though the run has more; without it, or with
+    a later one, the run goes on."""
+
     seed: int = 0
     """Of dropout, adapters and the order of the samples."""
 

@@ -22,7 +22,7 @@ from train.config import TrainConfig
 CONFIG, SUMMARY, LOCK = "config.yaml", "summary.json", ".lock"
 
 FREE = (
-    "out", "log", "checkpoint", "parallel", "validation", "max_bad_steps", "remote_code",
+    "out", "log", "checkpoint", "parallel", "validation", "max_bad_steps", "remote_code", "until",
     "compute.device", "compute.threads", "compute.compile", "compute.recompute", "compute.attention", "compute.deterministic",
     "data.load.micro_batch", "data.load.workers", "data.load.prefetch", "data.load.max_faults", "data.pad_rows",
 )  # fmt: skip

@@ -43,7 +43,7 @@ class Summary:
 
     step: int
     steps: int
-    signal: int  # that ended it early, else 0
+    signal: int  # that ended it early, else 0 (also where `until` did)
     tokens: int  # supervised, learned from
     skipped: int  # steps without a finite loss or gradient
     figures: dict[str, float]  # the last of each: loss, validation.loss, ...
@@ -157,7 +157,7 @@ class Loop:
     def _validate(self) -> bool:
         """Whether it was time for it."""
         run, settings = self.run, self.run.config.validation
-        if settings is None or run.validation is None or not self._due(settings.every):
+        if settings is None or run.validation is None or not (self._due(settings.every) or self._at_halt()):
             return False
         with self._meter.paused():
             self._write("validation", run.validation.measure(run.model), {})
@@ -174,7 +174,7 @@ class Loop:
     def _save(self, validated: bool) -> None:
         run, settings = self.run, self.run.config.checkpoint
         judged = validated and (settings.best or "").startswith("validation.")
-        if self._due(settings.every) or judged or self._stop.wanted(self.step):
+        if self._due(settings.every) or judged or self._at_halt() or self._stop.wanted(self.step):
             fresh = {name: value if step == self.step else math.nan for name, (step, value) in self._figures.items()}
             with self._meter.paused():
                 run.checkpoints.save(self.step, run.model, run.optimizer, self._progress(), fresh)
@@ -182,8 +182,11 @@ class Loop:
     def _due(self, every: int) -> bool:
         return self.step % every == 0 or self.step == self.run.steps
 
+    def _at_halt(self) -> bool:
+        return self.step == self.run.config.until
+
     def _ended(self) -> bool:
-        return self.step >= self.run.steps or self._stop.wanted(self.step)
+        return self.step >= min(self.run.steps, self.run.config.until or self.run.steps) or self._stop.wanted(self.step)
 
     def _progress(self) -> dict[str, Any]:
         """What a checkpoint holds besides tensors. Randomness needs no state: it is a function of the step."""
@@ -221,7 +224,7 @@ class Loop:
 
     def _summary(self) -> Summary:
         run = self.run
-        early = self.step < run.steps
+        early = self.step < min(run.steps, run.config.until or run.steps)
         number = (self._asked.signal or signal.SIGTERM) if early else 0  # another rank's signal counts as ours
         seconds = round(time.monotonic() - self._began, 1)
         figures = {name: value for name, (_, value) in self._figures.items()}

@@ -81,7 +81,7 @@ class Lengths:
     @classmethod
     def find(cls, plan: Plan, renderer: "Renderer") -> "Lengths | None":
         """The lengths that lie beside a plan, or None when they were not measured, or for other samples."""
-        folder, name = plan.folder, f"{_stem(renderer)}.arrow"
+        folder, name = plan.folder, f"{stem(renderer)}.arrow"
         if not folder.exists(name):
             return None
         table = _opened(folder, name)
@@ -114,7 +114,7 @@ def measure(
     with Beacon(plan.folder, _sign(renderer), attempt) if attempt else nullcontext(), _alone(plan.folder):
         found = Lengths.find(plan, renderer)
         if found is None:
-            scratch = plan.folder / f".{_stem(renderer)}-{_samples_digest(plan)[:8]}"
+            scratch = plan.folder / f".{stem(renderer)}-{_samples_digest(plan)[:8]}"
             scratch.clean()
             _measure_parts(plan, renderer, scratch, workers, progress or _silent)
             _join(plan, renderer, scratch, max_faults)
@@ -148,10 +148,11 @@ def awaited(
 
 
 def _sign(renderer: "Renderer") -> str:
-    return f".{_stem(renderer)}.measuring"
+    return f".{stem(renderer)}.measuring"
 
 
-def _stem(renderer: "Renderer") -> str:
+def stem(renderer: "Renderer") -> str:
+    """What the files of a plan's lengths are called."""
     return f"lengths-{renderer.digest[:16]}"
 
 
@@ -250,7 +251,7 @@ def _join(plan: Plan, renderer: "Renderer", scratch: Folder, max_faults: float) 
     """All parts as one file of one array a column, and a file of what cannot be used; 20 bytes a sample in memory."""
     columns = {name: np.zeros(len(plan.samples), np.int32) for name in COLUMNS}
     reasons, neutralised, names = Counter[str](), 0, [name for name in scratch.names() if name.startswith("part-")]
-    with plan.folder.open_atomic(f"{_stem(renderer)}.unusable.jsonl") as out:
+    with plan.folder.open_atomic(f"{stem(renderer)}.unusable.jsonl") as out:
         for name in names:
             table, start = _opened(scratch, name), int(name[5:17])
             for column, values in columns.items():
@@ -263,12 +264,20 @@ def _join(plan: Plan, renderer: "Renderer", scratch: Folder, max_faults: float) 
         _judge(plan, columns["tokens"], reasons, max_faults)
     except ShotcraftError:  # nothing to keep beside the plan: its shards will be mended or replaced
         _discard(scratch, names)
-        plan.folder.remove(f"{_stem(renderer)}.unusable.jsonl")
+        plan.folder.remove(f"{stem(renderer)}.unusable.jsonl")
         raise
-    contents = [sha256(memoryview(values)) for values in columns.values()]  # type: ignore[arg-type]
-    known = {"digest": hash_json(contents), "samples": _samples_digest(plan), "neutralised": neutralised}
-    plan.folder.write(f"{_stem(renderer)}.arrow", _arrow(columns, known | {"unusable": dict(sorted(reasons.items()))}))
+    write_lengths(plan, renderer, columns, reasons, neutralised)
     _discard(scratch, names)
+
+
+def write_lengths(
+    plan: Plan, renderer: "Renderer", columns: Mapping[str, Counts], reasons: Mapping[str, int], neutralised: int
+) -> None:
+    """The measures of a plan's samples beside it, where `Lengths.find` looks for them."""
+    contents = [sha256(memoryview(columns[name])) for name in COLUMNS]  # type: ignore[arg-type]
+    known = {"digest": hash_json(contents), "samples": _samples_digest(plan), "neutralised": neutralised}
+    found = _arrow({name: columns[name] for name in COLUMNS}, known | {"unusable": dict(sorted(reasons.items()))})
+    plan.folder.write(f"{stem(renderer)}.arrow", found)
 
 
 def _judge(plan: Plan, tokens: Counts, reasons: Mapping[str, int], max_faults: float) -> None:
