@@ -42,14 +42,18 @@ class Job:
                 )
         return opened
 
-    def build(self, workers: int, progress: Progress, with_shards: bool = False) -> Plan:
+    def build(self, workers: int, progress: Progress | None, with_shards: bool = False) -> Plan:
         """Makes the plan, and its own shards when wanted."""
-        opened, how = self.check(), Mixing(self.plan, self._catalogue, self.counter(), workers, progress)
-        sources = [opened.get(source.name) or self._prepared(source, how) for source in self.spec.sources]
+        sources, how = self.sources(workers, progress)
         plan = build_plan(self.spec, sources, how)
         if with_shards:
             materialise(plan, None, workers, progress)
         return plan
+
+    def sources(self, workers: int, progress: Progress | None) -> tuple[list[Source], Mixing]:
+        """All sources opened, those without shards of their own prepared; and how the plan is to be made of them."""
+        opened, how = self.check(), Mixing(self.plan, self._catalogue, self.counter(), workers, progress)
+        return [opened.get(source.name) or self._prepared(source, how) for source in self.spec.sources], how
 
     def counter(self) -> TokenCounter:
         """The estimate, or the processor that the spec names."""

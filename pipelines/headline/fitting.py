@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from curate.errors import ConfigError, ShotcraftError
 from curate.settings import load
 from pipelines.console import Watch, say
+from pipelines.jobs.paces import steps_of
 
 if TYPE_CHECKING:
     from curate.shards.plans import Plan
@@ -80,18 +81,6 @@ def fitted(spec: Path, out: str, config: "TrainConfig") -> "Plan":
             return plan
         plan = mixed(spec, out, ceil(len(plan) * config.steps / steps * (1 + ROOM / 2)))
     raise ConfigError(f"{spec}: no size of the plan lasts {config.steps:,} steps; give data.load.window a smaller value")
-
-
-def steps_of(plan: "Plan", config: "TrainConfig") -> int:
-    """Steps of one pass over a plan, every sample measured."""
-    from train.checkpoint import weights_of
-    from train.data.lengths import measure
-    from train.data.loader import rows_of
-    from train.data.rendering import Renderer
-
-    renderer = Renderer.load(weights_of(config.model).base, config.data.render)
-    rows = rows_of(plan, config.data.load, measure(plan, renderer))
-    return ceil(sum(len(rows.of(0, window)) for window in range(rows.windows)) / config.data.load.batch)
 
 
 if __name__ == "__main__":

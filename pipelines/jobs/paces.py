@@ -4,9 +4,15 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from math import ceil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipelines.jobs.layers import Layer, dumped, laid_over
+
+if TYPE_CHECKING:
+    from curate.shards.plans import Plan
+    from train.config import TrainConfig
 
 STEPS = 4
 """Steps that a pace is measured with; the first is left out."""
@@ -35,6 +41,18 @@ def few_steps(out: Path, config: Layer) -> list[Layer] | None:
         if subprocess.run(command, cwd=out, capture_output=True, check=False).returncode:
             return None
         return [row for row in log_rows(Path(place) / "run") if row.get("step_s")][1:] or None
+
+
+def steps_of(plan: "Plan", config: "TrainConfig") -> int:
+    """Steps of one pass over a plan, every sample measured."""
+    from train.checkpoint import weights_of
+    from train.data.lengths import measure
+    from train.data.loader import rows_of
+    from train.data.rendering import Renderer
+
+    renderer = Renderer.load(weights_of(config.model).base, config.data.render)
+    rows = rows_of(plan, config.data.load, measure(plan, renderer))
+    return ceil(sum(len(rows.of(0, window)) for window in range(rows.windows)) / config.data.load.batch)
 
 
 def log_rows(run: Path) -> list[Layer]:

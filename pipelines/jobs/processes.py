@@ -43,14 +43,49 @@ class Ended:
     seconds: float
 
 
+class Listening:
+    """Hears signals for what it started."""
+
+    asked: int = 0
+    """The signal that asked to stop."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything runs."""
+        raise NotImplementedError
+
+    def stop(self) -> None:
+        """Ends all that runs, and waits for it."""
+        raise NotImplementedError
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Signals are noted in `asked` while the block runs; nothing that was started outlives an error."""
+        before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            if self.busy:
+                self.stop()
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        self.asked = number
+
+
 @dataclass
-class Processes:
+class Processes(Listening):
     """Jobs that run, in a folder."""
 
     out: Path
     threads: int
     running: list[Running] = field(default_factory=list)
-    asked: int = 0  # the signal that asked to stop
+
+    @property
+    def busy(self) -> bool:
+        """Whether any of them runs."""
+        return bool(self.running)
 
     def start(self, job: Job, more: Mapping[str, str] | None = None) -> None:
         """Starts a job; `more` are variables of its environment."""
@@ -91,21 +126,6 @@ class Processes:
                 one.process.wait()
             one.log.close()
         self.running.clear()
-
-    @contextmanager
-    def listening(self) -> Iterator[None]:
-        """Signals are noted in `asked` while the block runs; nothing that was started outlives an error."""
-        before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            if self.running:
-                self.stop()
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def _note(self, number: int, _frame: FrameType | None) -> None:
-        self.asked = number
 
 
 def environment(threads: int) -> dict[str, str]:

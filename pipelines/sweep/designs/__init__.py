@@ -1,0 +1,1 @@
+"""Designs: which mixes are tried. One kind a file, and a line that registers it."""
