@@ -33,8 +33,8 @@ class Designer:
         setting = setting_of(spec, self.base, self.out)
         held = Pool(self.out, setting, self.workers, self.progress).held(spec.mixes)
         space, notes = space_of(spec, held)
-        setting = replace(setting, data=Pool(self.out, setting).digests())
-        pool = Pool(self.out, setting, self.workers, self.progress)
+        pool = Pool(self.out, replace(setting, data=Pool(self.out, setting).digests()), self.workers)
+        setting = pool.setting
         trials, needed = self.trials(space, setting)
         pool.measure(trials)
         pace = self.measure(pool, trials[0])

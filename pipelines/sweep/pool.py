@@ -104,13 +104,14 @@ class Pool:
 
     def digests(self) -> dict[str, Any]:
         """Of everything that trials read: part of their names, and checked before they run."""
-        sources, _ = self._opened()
+        sources, how = self._opened()
         benches = {name: self._bench_digest(name, str(one["place"])) for name, one in self.setting.benchmarks.items()}
         held = (self.setting.train.get("validation") or {}).get("plan")
         return {
             "sources": {source.name: source.manifest.digest for source in sources},
             "benchmarks": benches,
             "held_out": Plan.open(self.place(held)).digest if held else "",
+            "tokens": how.counter.digest,
             "model": model_digest(self.place(self.setting.train["model"])),
         }
 

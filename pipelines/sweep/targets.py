@@ -1,6 +1,6 @@
 """What one trained trial came to: losses by source, accuracies, gains and skills, each with its standard error."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,16 +63,24 @@ def _gain(evaluation: Evaluation, row: Row, zero: Row) -> Target:
     if row.metric in CAPTIONS:
         return {"value": value, "error": None}
     some, none = _groups(evaluation, row), _groups(evaluation, zero)
-    if set(some) == set(none):
-        return {"value": value, "error": _error(some[name] - none[name] for name in some)}
+    if set(some) == set(none) and (paired := _spread([some[name] - none[name] for name in some])):
+        return {"value": value, "error": paired}
     one, other = _error(some.values()), _error(none.values())
     return {"value": value, "error": None if one is None or other is None else float(np.hypot(one, other))}
 
 
-def _error(values: Any) -> float | None:
-    """The standard error of a mean over groups; None of a single one."""
-    known = np.array(list(values), dtype=np.float64)
-    return float(known.std(ddof=1) / np.sqrt(len(known))) if len(known) > 1 else None
+def _error(values: Iterable[float]) -> float | None:
+    """The standard error of a mean of 0..1 over groups; None of a single group. Where all groups score alike, that of a share
+    with one right and one wrong group more (Agresti and Coull 1998): 0 would say that nothing can be otherwise."""
+    known = list(values)
+    if len(known) < 2:
+        return None
+    share = (sum(known) + 1) / (len(known) + 2)
+    return _spread(known) or float(np.sqrt(share * (1 - share) / (len(known) + 2)))
+
+
+def _spread(values: Sequence[float]) -> float:
+    return float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 0.0
 
 
 def realised_of(plan: Plan, space: Space) -> dict[str, dict[str, float]]:
