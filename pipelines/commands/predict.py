@@ -115,6 +115,7 @@ def predict(
     from curate.labelled import Pictures, read_labelled
     from curate.settings import build, read_yaml, with_overrides
     from train.evaluate import Predictor, PredictSettings
+    from train.evaluate.predicting import reading
 
     given: dict[str, Any] = {"shots": shots, "select": select, "ways": ways, "labels": labels, "letters": letters or None}
     given |= {"calibrate": calibrate or None}
@@ -135,7 +136,7 @@ def predict(
         _tell_plan(labelled, pictures, settings, as_json)
         return
     embedder = _embedder(encoder) if settings.select == "retrieved" else None
-    predictor = Predictor(_reader(model, reader), labelled, settings, embedder)
+    predictor = Predictor(_reader(model, reading(settings, reader)), labelled, settings, embedder)
     summary = predictor.write(pictures, out, _progress())
     _tell(summary, out, as_json)
     _check_rejected("pictures", summary.pictures - sum(summary.rejected.values()), summary.rejected, max_rejected)

@@ -5,6 +5,8 @@ words, a first token) by comparing two renderings, so that it holds for any temp
 
     demonstration   [prefix][turn of d]            states are kept on the words of d
     prompt          [prefix][slot ... slot][turn of q]
+
+A word of d is the template's, of the question (with what stands beside the pictures) or of the answer.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +23,7 @@ from train.data.collate import Collate, CollateSettings, Ready, Renders, fault_o
 from train.data.records import BadSample, Batch, Fault, Loaded, Rendered, Row, Segment
 from train.data.rendering import Renderer
 from train.model.aim.projection import groups_of
-from train.model.aim.settings import Span
+from train.model.aim.settings import ANSWER, QUESTION, TEMPLATE
 
 if TYPE_CHECKING:
     import torch
@@ -29,18 +31,20 @@ if TYPE_CHECKING:
     from train.model.aim.settings import AimSettings
 
 Bools = npt.NDArray[np.bool_]
+Kinds = npt.NDArray[np.int8]
 
 PROBE = {"question": "Which of them", "answer": "zq7", "images": []}
-"""A turn whose words no template has."""
+OTHER = {"question": "zq7 is", "answer": "Which", "images": []}
+"""Turns whose words no template has, and that share none in one place."""
 
 
 class Pieces:
     """Renders demonstrations and queries apart. ConfigError for a template that does not write turns one behind another."""
 
-    def __init__(self, renderer: Renderer, span: Span) -> None:
+    def __init__(self, renderer: Renderer, settings: "AimSettings") -> None:
         if renderer.settings.mode != "turns":
             raise ConfigError("AIM reads each demonstration as a turn of its own: set data.render.mode to turns")
-        self._span, self.renderer = span, renderer
+        self.settings, self.renderer = settings, renderer
         self._all = Renderer(renderer.processor, renderer.settings.model_copy(update={"loss": "all"}))
         self._padding = padding_token(renderer.processor.tokenizer, int(renderer.processor.image_token_id))
 
@@ -49,29 +53,45 @@ class Pieces:
         return self._all.render(_record([], PROBE, [[]])).input_ids
 
     @cached_property
+    def _frame(self) -> tuple[int, int]:
+        """Words of the template in front of a question and between it and the answer."""
+        one, other = (self._all.render(_record([], probe, [[]])) for probe in (PROBE, OTHER))
+        heads = [some.input_ids[self.prefix : int(np.argmax(some.answers >= 0))] for some in (one, other)]
+        return _common(*heads), _common(heads[0][::-1], heads[1][::-1])
+
+    @cached_property
     def prefix(self) -> int:
         """Tokens in front of the first turn."""
         alone, shown = self._alone, self._all.render(_record([PROBE], PROBE, [[], []])).input_ids
-        shared = 0
-        while shared < len(alone) and alone[-1 - shared] == shown[-1 - shared]:
-            shared += 1
+        shared = _common(alone[::-1], shown[::-1])
         front = len(alone) - shared
         if not np.array_equal(alone[:front], shown[:front]) or len(shown) <= len(alone):
             raise ConfigError("the chat template does not write turns one behind another; AIM cannot take them apart")
         return front
 
-    def demonstration(self, shot: Mapping[str, Any], places: Sequence[int], images: int) -> tuple[Rendered, Bools]:
-        """[T] the prefix and the demonstration's turn, and which positions are kept. BadSample when it does not fit."""
+    def demonstration(self, shot: Mapping[str, Any], places: Sequence[int], images: int) -> tuple[Rendered, Kinds]:
+        """[T] the prefix and the demonstration's turn, and the kinds of kept words. BadSample when it does not fit."""
         record = _record([shot], PROBE, [list(places), []], images)
         rendered = self._all.render(record)
         if not rendered.kept:
             raise BadSample("too_long", "a demonstration does not fit")
         stop = len(rendered.input_ids) - (len(self._alone) - self.prefix)
-        ids, answers = rendered.input_ids[:stop], rendered.answers[:stop]
-        kept = (answers == 0) if self._span == "answer" else ids != self.renderer.placeholder
-        kept[: self.prefix] = False
+        ids, answers = rendered.input_ids[:stop], rendered.answers[:stop] == 0
         blank = np.zeros(stop, np.float32)
-        return replace(rendered, input_ids=ids, weights=blank, answers=np.full(stop, -1, np.int16), kept=()), kept
+        bare = replace(rendered, input_ids=ids, weights=blank, answers=np.full(stop, -1, np.int16), kept=())
+        return bare, self._kinds(ids, answers)
+
+    def _kinds(self, ids: npt.NDArray[np.int64], answers: Bools) -> Kinds:
+        front, between = self._frame
+        begin = int(np.argmax(answers)) if answers.any() else len(ids)
+        kinds = np.full(len(ids), TEMPLATE, np.int8)
+        kinds[self.prefix + front : begin - between] = QUESTION
+        kinds[answers] = ANSWER
+        whole = self.settings.span == "text"
+        left_out = {QUESTION: not whole, TEMPLATE: not (whole or self.settings.separators)}
+        kinds[np.isin(kinds, [kind for kind, out in left_out.items() if out]) | (ids == self.renderer.placeholder)] = 0
+        kinds[: self.prefix] = 0
+        return kinds
 
     def query(self, shot: Mapping[str, Any], places: Sequence[int], images: int, slots: int) -> tuple[Rendered, Bools]:
         """[T] the query behind so many slots, and which positions those are."""
@@ -92,26 +112,33 @@ def _record(demonstrations: list[Any], query: Any, turns: list[list[int]], image
     return {"id": "", "demonstrations": demonstrations, "query": query, "turns": turns, "images": images}
 
 
+def _common(one: npt.NDArray[np.int64], other: npt.NDArray[np.int64]) -> int:
+    """How many first elements are equal."""
+    length = min(len(one), len(other))
+    differ = one[:length] != other[:length]
+    return int(np.argmax(differ)) if differ.any() else length
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Aimed:
     """A sample taken apart. Equal to nothing but itself."""
 
     query: Ready
     slots: Bools  # [T] of the query
-    demonstrations: tuple[tuple[Ready, Bools], ...]  # with the positions that are kept
+    demonstrations: tuple[tuple[Ready, Kinds], ...]  # with the kinds of words that are kept
 
 
 class AimCollate(Collate):
     """Makes a Batch of queries behind slots; under `aim.` its inputs hold their demonstrations.
 
-    aim.input_ids, aim.position_ids, aim.segments, aim.kept [R, M] and the pictures' tensors of the demonstrations, in the
-    order of the slots; aim.slots [B, L]; aim.groups [n] which slot each kept state goes into.
+    aim.input_ids, aim.position_ids, aim.segments, aim.kinds [R, M] and the pictures' tensors of the demonstrations, in the
+    order of the slots; aim.slots [B, L]; aim.groups [n] which slot the state on each kept word goes into.
     """
 
     def __init__(self, renderer: Renders, aim: "AimSettings", settings: CollateSettings | None = None) -> None:
         super().__init__(renderer, settings)
         assert isinstance(renderer, Renderer), "AIM renders the parts of a sample by itself"
-        self._aim, self._pieces = aim, Pieces(renderer, aim.span)
+        self._aim, self._pieces = aim, Pieces(renderer, aim)
 
     def __call__(self, rows: Sequence[Row]) -> Batch:
         """See Collate."""
@@ -131,9 +158,9 @@ class AimCollate(Collate):
             shots, turns, images = record["demonstrations"], record["turns"], int(record["images"])
             shown = []
             for shot, places in zip(shots, turns, strict=False):
-                rendered, kept = self._pieces.demonstration(shot, places, images)
-                shown.append((_ready(loaded, rendered, sizes), kept))
-            count = len(set(groups_of([int(kept.sum()) for _, kept in shown], self._aim.pool)))
+                rendered, kinds = self._pieces.demonstration(shot, places, images)
+                shown.append((_ready(loaded, rendered, sizes), kinds))
+            count = len(set(groups_of([kinds[kinds > 0] for _, kinds in shown], self._aim.pool)))
             rendered, slots = self._pieces.query(record["query"], turns[-1], images, count)
             return Aimed(_ready(loaded, rendered, sizes), slots, tuple(shown))
         except (BadSample, BadImage) as error:
@@ -167,11 +194,11 @@ class AimCollate(Collate):
             return {}
         readies = [[ready for ready, _ in row] for row in rows]
         laid = self._batch(len(rows), list(self._laid(readies, pixels)), pixels, ())
-        kept = [mask for row in rows for _, mask in row]
-        groups = groups_of([int(mask.sum()) for mask in kept], self._aim.pool)
+        kinds = [some for row in rows for _, some in row]
+        groups = groups_of([some[some > 0] for some in kinds], self._aim.pool)
         slots = _planes(queries.segments.shape, queries.contents, [one.slots for row in usable for one in row])
         own = {
-            "segments": laid.segments, "kept": _planes(laid.segments.shape, laid.contents, kept), "slots": slots,
+            "segments": laid.segments, "kinds": _planes(laid.segments.shape, laid.contents, kinds), "slots": slots,
             "groups": torch.tensor(groups),
         }  # fmt: skip
         return laid.inputs | own
@@ -186,11 +213,11 @@ def _readies(one: Aimed) -> Iterator[Ready]:
     yield from (ready for ready, _ in one.demonstrations)
 
 
-def _planes(shape: Sequence[int], contents: Sequence[Segment], masks: Sequence[Bools]) -> "torch.Tensor":
-    """[R, M] bool of masks over segments."""
+def _planes(shape: Sequence[int], contents: Sequence[Segment], parts: Sequence[Bools] | Sequence[Kinds]) -> "torch.Tensor":
+    """[R, M] of what stands over segments; 0 elsewhere."""
     import torch
 
-    plane = np.zeros(tuple(shape), np.bool_)
-    for segment, mask in zip(contents, masks, strict=True):
-        plane[segment.row, segment.start : segment.stop] = mask
+    plane = np.zeros(tuple(shape), parts[0].dtype)
+    for segment, part in zip(contents, parts, strict=True):
+        plane[segment.row, segment.start : segment.stop] = part
     return torch.from_numpy(plane)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from train.data.aiming import Pieces
+from train.data.aiming import Kinds, Pieces
 from train.data.positions import Ints
 from train.data.records import BadSample
 from train.evaluate.language import Language, Row
@@ -16,6 +16,7 @@ from train.evaluate.sight import Seen, Sight
 from train.evaluate.trees import Bools
 from train.evaluate.ways import alike
 from train.model.aim.backbone import Backbone
+from train.model.aim.projection import groups_of
 
 if TYPE_CHECKING:
     from train.model.aim.settings import AimSettings
@@ -37,7 +38,8 @@ class ModelAggregator:
         """`known`: what tells the frozen model and its processor from others."""
         self._backbone, self._language, self._sight, self._lines = backbone, language, sight, lines
         self._layers, self._pool = settings.resolved(backbone.depth), settings.pool
-        self._known = {**known, "layers": list(self._layers), "span": settings.span, "dtype": str(language.dtype)}
+        read = {"layers": list(self._layers), "span": settings.span, "separators": settings.separators}
+        self._known = {**known, **read, "dtype": str(language.dtype)}
         self._rendered = lru_cache(REMEMBERED)(self._render)
         self._pieces = pieces
         self.computed = 0  # demonstrations that went through the model
@@ -48,7 +50,14 @@ class ModelAggregator:
 
     def length(self, turn: Turn) -> int:
         """Virtual tokens of a demonstration. BadSample when it does not fit."""
-        return -(-int(self._rendered(turn)[1].sum()) // self._pool)
+        return len(set(self.kept(turn)[2]))
+
+    def kept(self, turn: Turn) -> tuple[Ints, Kinds, list[int]]:
+        """[n] the words whose states are kept, their kinds, and which virtual token each goes into. BadSample when the
+        demonstration does not fit."""
+        ids, kinds = self._rendered(turn)
+        words, sorts = ids[kinds > 0], kinds[kinds > 0]
+        return words, sorts, groups_of([sorts], self._pool)
 
     def aggregate(self, turns: Sequence[Turn]) -> list[torch.Tensor | None]:
         """[n, layers * D] of each; None for one that cannot be rendered or whose picture cannot be used."""
@@ -58,7 +67,7 @@ class ModelAggregator:
         for batch in alike({at: len(row) for at, row in rows.items()}, TOGETHER):
             given = self._language.given([rows[at] for at in batch])
             for at, states in zip(batch, self._backbone.states(self._layers, **given), strict=True):
-                kept = torch.from_numpy(self._rendered(turns[at])[1])
+                kept = torch.from_numpy(self._rendered(turns[at])[1] > 0)
                 found[at] = states[: len(kept)][kept.to(states.device)].flatten(1)
         self.computed += len(rows)
         return found
@@ -76,6 +85,6 @@ class ModelAggregator:
         positions = self._lines.counted(slots, [one.grid for one in there])
         return Row(ids, positions, slots, tuple(one.features for one in there))
 
-    def _render(self, turn: Turn) -> tuple[Ints, Bools]:
-        rendered, kept = self._pieces.demonstration(shot_of(turn), range(len(turn.pictures)), len(turn.pictures))
-        return rendered.input_ids, kept
+    def _render(self, turn: Turn) -> tuple[Ints, Kinds]:
+        rendered, kinds = self._pieces.demonstration(shot_of(turn), range(len(turn.pictures)), len(turn.pictures))
+        return rendered.input_ids, kinds

@@ -19,8 +19,9 @@ from train.evaluate.records import Ask, Turn
 from train.evaluate.sight import Seen, Sight
 from train.evaluate.trees import Tree
 from train.evaluate.ways import Quick
-from train.model.aim.backbone import backbone_of
-from train.model.aim.projection import Projection, groups_of, pooled
+from train.model.aim.backbone import Backbone, backbone_of
+from train.model.aim.forward import virtual_tokens
+from train.model.aim.projection import Projection
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -41,7 +42,8 @@ class FusedLines(Lines):
         line = super().of(replace(ask, demonstrations=()), answer)
         count = sum(map(self.aggregator.length, ask.demonstrations))
         ids = self._pieces.with_slots(line.ids, count, self.placeholder)
-        return replace(line, ids=ids, start=line.start + count, fused=ask.demonstrations)
+        fixed = self._pieces.prefix + count if count else 0
+        return replace(line, ids=ids, start=line.start + count, fixed=fixed, fused=ask.demonstrations)
 
     def positions(self, line: Line, grids: Sequence[Ints]) -> Ints:
         """See Lines: virtual tokens are counted as words."""
@@ -54,10 +56,12 @@ class FusedQuick(Quick):
     """Reads lines with virtual tokens."""
 
     def __init__(
-        self, language: Language, sight: Sight, lines: FusedLines, projection: Projection, aggregator: Aggregator
-    ) -> None:
-        super().__init__(language, sight, lines, shared=True)
-        self._projection, self.aggregator, self._pool = projection, aggregator, projection.settings.pool
+        self, language: Language, sight: Sight, lines: FusedLines, backbone: Backbone, projection: Projection,
+        aggregator: Aggregator, prefixes: int = 0,
+    ) -> None:  # fmt: skip
+        """`aggregator`: that of the lines, or a bank in front of it."""
+        super().__init__(language, sight, lines, True, prefixes)
+        self._kept, self._backbone, self._projection, self.aggregator = lines.aggregator.kept, backbone, projection, aggregator
 
     def _rows(self, groups: Sequence[Sequence[Line]], trees: Sequence[Tree] | None = None) -> "list[Row | BadSample]":
         seen = self._sight.of(picture for group in groups for picture in group[0].pictures)
@@ -84,14 +88,14 @@ class FusedQuick(Quick):
     def _virtual(self, turns: dict[Turn, None]) -> dict[Turn, torch.Tensor | None]:
         """[n, D] virtual tokens by demonstration."""
         asked = list(turns)
-        return {turn: None if states is None else self._projected(states)
+        return {turn: None if states is None else self._projected(turn, states)
                 for turn, states in zip(asked, self.aggregator.aggregate(asked), strict=True)}  # fmt: skip
 
-    def _projected(self, states: torch.Tensor) -> torch.Tensor:
-        weight = self._projection.linear.weight
-        apart = states.to(weight.device).unflatten(1, (-1, weight.shape[0]))
-        groups = torch.tensor(groups_of([len(apart)], self._pool), device=weight.device)
-        return pooled(self._projection(apart), groups)
+    def _projected(self, turn: Turn, states: torch.Tensor) -> torch.Tensor:
+        device, width = self._projection.linear.weight.device, self._backbone.width
+        words, kinds, groups = (torch.as_tensor(one, device=device) for one in self._kept(turn))
+        apart = states.to(device).unflatten(1, (-1, width))
+        return virtual_tokens(self._backbone, self._projection, apart, words, kinds, groups)
 
 
 def fused_reader(
@@ -101,16 +105,17 @@ def fused_reader(
     """The lines and the way of a model with a projection. `sums`: checksums of its weights by name."""
     from train.evaluate.reader import digest_of
 
-    pieces = Pieces(renderer, projection.settings.span)
+    pieces = Pieces(renderer, projection.settings)
     lines = FusedLines(renderer, pieces)
     language = Language(model, dtype)
     sight = Sight(model, renderer.processor, lines.slots, settings.cache_mb << 20)
     frozen = {name: value for name, value in sums.items() if not name.startswith("aim.")}
     known: dict[str, Any] = {"weights": digest_of(frozen), "rendering": renderer.digest}
-    aggregator = ModelAggregator(backbone_of(model), language, sight, lines, pieces, projection.settings, known)
+    backbone = backbone_of(model)
+    aggregator = ModelAggregator(backbone, language, sight, lines, pieces, projection.settings, known)
     lines.aggregator = aggregator
     asked: Aggregator = Banked(aggregator, Bank(settings.bank)) if settings.bank else aggregator
-    return lines, FusedQuick(language, sight, lines, projection, asked)
+    return lines, FusedQuick(language, sight, lines, backbone, projection, asked, settings.prefixes)
 
 
 def load_aggregator(place: str, settings: "ReaderSettings | None" = None) -> Aggregator:

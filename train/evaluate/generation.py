@@ -10,15 +10,19 @@ from train.data.positions import Ints
 
 if TYPE_CHECKING:
     from train.evaluate.language import Language, Row
+    from train.evaluate.prefixes import Prefix
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
-def written(language: "Language", rows: "Sequence[Row]", most: int, ends: frozenset[int]) -> list[list[int]]:
-    """At most `most` tokens behind each prompt, the end left out."""
+def written(
+    language: "Language", rows: "Sequence[Row]", most: int, ends: frozenset[int], prefix: "Prefix | None" = None
+) -> list[list[int]]:
+    """At most `most` tokens behind each prompt, the end left out; all prompts begin with the prefix."""
     length, device = max(map(len, rows)), language.device
     positions = torch.from_numpy(np.stack([_filled(row.positions, length) for row in rows], 1)).to(device)
-    mask = torch.tensor([[0] * (length - len(row)) + [1] * len(row) for row in rows], device=device)
-    last, cache = language.step(language.embedded(rows, length, left=True), positions, mask, None)
+    before, known = (prefix.length, prefix.repeated(len(rows))) if prefix else (0, None)
+    mask = torch.tensor([[1] * before + [0] * (length - len(row)) + [1] * len(row) for row in rows], device=device)
+    last, cache = language.step(language.embedded(rows, length, left=True), positions, mask, known)
     behind = torch.tensor([int(row.positions.max()) for row in rows], device=device)
     said: list[list[int]] = [[] for _ in rows]
     open_ = set(range(len(rows)))

@@ -20,6 +20,8 @@ from train.model.isolation import implementation_of, sliding_window_of
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+    from train.evaluate.prefixes import Prefix
+
 WORDS = 256
 """Tokens scored at a time; each takes the whole vocabulary in float32."""
 
@@ -37,6 +39,14 @@ class Row:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def split(self, at: int) -> "tuple[Row, Row]":
+        """The first `at` positions, each of which sees all before it, and the others."""
+        ends = np.cumsum([0, *map(len, self.features)])
+        there = int(np.searchsorted(ends, self.slots[:at].sum()))
+        seen = None if self.seen is None else self.seen[at:, at:]
+        head = Row(self.ids[:at], self.positions[:, :at], self.slots[:at], self.features[:there])
+        return head, Row(self.ids[at:], self.positions[:, at:], self.slots[at:], self.features[there:], seen)
+
 
 class Language:
     """A model's decoder with what stands before and behind it."""
@@ -51,11 +61,18 @@ class Language:
         self._kind, self.window = implementation_of(model), sliding_window_of(model)
         self.device, self.dtype = model.device, dtype
 
-    def hidden(self, rows: Sequence[Row]) -> torch.Tensor:
-        """[B, L, D] what the decoder makes of rows, padded behind, where nothing real sees it."""
-        given: dict[str, Any] = {"attention_mask": self._mask(rows, max(map(len, rows))), "use_cache": False}
+    def hidden(self, rows: Sequence[Row], prefix: "Prefix | None" = None) -> torch.Tensor:
+        """[B, L, D] what the decoder makes of rows, padded behind, where nothing real sees it; behind a prefix of all."""
+        before = 0 if prefix is None else prefix.length
+        given: dict[str, Any] = {"attention_mask": self._mask(rows, max(map(len, rows)), before), "use_cache": bool(prefix)}
+        if prefix is not None:
+            given["past_key_values"] = prefix.repeated(len(rows))
         made = self._decoder(**self.given(rows), **given)
         return made.last_hidden_state
+
+    def cached(self, row: Row) -> Any:
+        """The decoder's keys and values of a row, for what may follow it."""
+        return self._decoder(**self.given([row]), use_cache=True).past_key_values
 
     def given(self, rows: Sequence[Row]) -> dict[str, torch.Tensor]:
         """The decoder's inputs_embeds and position_ids for rows, padded behind."""
@@ -95,15 +112,16 @@ class Language:
         """Embeddings [..., D] of words."""
         return self._table(ids)
 
-    def _mask(self, rows: Sequence[Row], length: int) -> torch.Tensor | None:
-        """[B, 1, L, L]; None where every position sees all before it, which attention does fastest by itself."""
-        if all(row.seen is None for row in rows):
+    def _mask(self, rows: Sequence[Row], length: int, before: int) -> torch.Tensor | None:
+        """[B, 1, L, before + L], all seeing what is before; None where every position sees all before it, which attention
+        does fastest by itself."""
+        if all(row.seen is None for row in rows) and not before:
             return None
         whole = torch.ones(length, length, dtype=torch.bool).tril().repeat(len(rows), 1, 1)
         for mask, row in zip(whole, rows, strict=True):
             if row.seen is not None:
                 mask[: len(row), : len(row)] = torch.from_numpy(row.seen)
-        seen = whole[:, None].to(self.device)
+        seen = torch.nn.functional.pad(whole, (before, 0), value=True)[:, None].to(self.device)
         if self._kind != "eager":
             return seen
         hidden = torch.finfo(self.dtype).min

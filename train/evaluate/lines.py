@@ -27,6 +27,8 @@ class Line:
     start: int  # where the answer begins
     pictures: tuple[Picture, ...]  # in the order of their tokens
     slots: tuple[int, ...]  # how many features each picture has in the line
+    fixed: int = 0  # tokens of demonstrations, behind which other queries may stand
+    shown: int = 0  # pictures among them
     fused: tuple[Turn, ...] = ()  # demonstrations that stand in the line as virtual tokens, see fused.py
 
     def __len__(self) -> int:
@@ -38,7 +40,8 @@ class Lines:
 
     def __init__(self, renderer: Renderer) -> None:
         processor = renderer.processor
-        self._renderer, self._tokenizer = renderer, processor.tokenizer
+        told = renderer.settings.model_copy(update={"loss": "all"})  # equal tokens, and which of them are answers
+        self._renderer, self._tokenizer = Renderer(processor, told), processor.tokenizer
         self._controls = frozenset(control_tokens(processor, chat_template(processor)).values())
         self._threefold = counting_of(processor) == "mrope"
         self._merge = int(getattr(processor.image_processor, "merge_size", 1))
@@ -66,7 +69,9 @@ class Lines:
         start, stop = int(own[0]), self._without_end(rendered.input_ids, int(own[0]), int(own[-1]) + 1)
         pictures = tuple(picture for turn in (*ask.demonstrations, ask.query) for picture in turn.pictures)
         slots = tuple(self.slots(picture.width, picture.height) for picture in pictures)
-        return Line(rendered.input_ids[:stop], start, pictures, slots)
+        before = np.flatnonzero((rendered.answers >= 0) & (rendered.answers < len(rendered.kept)))
+        fixed = int(before[-1]) + 1 if len(before) else 0
+        return Line(rendered.input_ids[:stop], start, pictures, slots, fixed, len(pictures) - len(ask.query.pictures))
 
     def ends(self) -> frozenset[int]:
         """Tokens that end an answer: what the template writes behind one, and the tokenizer's end of text."""

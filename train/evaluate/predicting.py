@@ -115,7 +115,8 @@ class Predictor:
         `reader` those of ReaderSettings."""
         from train.evaluate.reader import ReaderSettings, VlmReader
 
-        checked, asked = build(PredictSettings, settings), build(ReaderSettings, reader or {}, "reader")
+        checked = build(PredictSettings, settings)
+        asked = build(ReaderSettings, reading(checked, reader or {}), "reader")
         labelled = read_labelled(demos, checked.label_of)
         _check(checked, labelled)
         return cls(VlmReader.load(model, asked), labelled, checked, embedder)
@@ -229,6 +230,11 @@ class Predictor:
         scores = shares(dict(zip(self._candidates(rows), answer, strict=True)))
         label = next(iter(scores))
         return Prediction(one.name, one.digest, label, scores[label], scores, names)
+
+
+def reading(settings: PredictSettings, reader: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of the reader for predictions: of fixed demonstrations, keys and values are kept unless told otherwise."""
+    return {"prefixes": 1, **reader} if settings.select == "fixed" else dict(reader)
 
 
 def _check(settings: PredictSettings, demos: LabelledSet) -> None:

@@ -67,6 +67,10 @@ class ReaderSettings(Settings):
     way: Literal["auto", "trees", "rows", "plain"] = "auto"
     """See ways.py; auto: trees where they prove right."""
 
+    prefixes: int = Field(default=0, ge=0)
+    """Lists of demonstrations whose keys and values are kept: for asks that share them, as with `curate predict` and fixed
+    demonstrations (which sets it to 1). Needs the quick ways, and a model without a sliding window."""
+
     bank: str | None = None
     """Folder where a run of the stage aim keeps what it aggregated of demonstrations (curate bank); null: nowhere."""
 
@@ -191,7 +195,7 @@ class VlmReader:
 
     def _quick(self, dtype: torch.dtype, shared: bool) -> Quick:
         sight = Sight(self._model, self._renderer.processor, self._lines.slots, self.settings.cache_mb << 20)
-        return Quick(Language(self._model, dtype), sight, self._lines, shared)
+        return Quick(Language(self._model, dtype), sight, self._lines, shared, self.settings.prefixes)
 
 
 def name_of(place: str) -> str:

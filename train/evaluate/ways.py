@@ -5,7 +5,7 @@ rows    pictures looked at once and remembered, lines of like length in a batch,
 trees   as rows, and what the choices of an ask share is computed once
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,6 +17,7 @@ from train.data.records import BadSample
 from train.evaluate.generation import written
 from train.evaluate.language import Language, Row
 from train.evaluate.lines import Line, Lines
+from train.evaluate.prefixes import Prefix, Prefixes, key_of
 from train.evaluate.sight import Seen, Sight, decoded
 from train.evaluate.trees import Tree, tree_of
 
@@ -134,9 +135,10 @@ class Plain:
 class Quick:
     """Rows or trees."""
 
-    def __init__(self, language: Language, sight: Sight, lines: Lines, shared: bool) -> None:
-        """`shared`: trees."""
+    def __init__(self, language: Language, sight: Sight, lines: Lines, shared: bool, prefixes: int = 0) -> None:
+        """`shared`: trees. `prefixes`: how many lists of demonstrations are kept; a sliding window wants them anew."""
         self._language, self._sight, self._lines, self._shared = language, sight, lines, shared
+        self.prefixes = Prefixes(language, 0 if language.window else prefixes)
 
     def units(self, number: int, lines: Sequence[Line]) -> list[Unit]:
         """See Way. A tree longer than a sliding window is none: its mask would switch the window off."""
@@ -151,25 +153,47 @@ class Quick:
         """See Way."""
         rows = self._rows([unit.lines for unit in units], [unit.tree for unit in units])
         usable = [(unit, row) for unit, row in zip(units, rows, strict=True) if isinstance(row, Row)]
-        scores = iter(self._scores(*zip(*usable, strict=True)) if usable else ())
-        return [next(scores) if isinstance(row, Row) else row for row in rows]
+        found: list[list[float]] = [[] for _ in usable]
+        for prefix, numbers, tails in self._behind([(unit.lines[0], row) for unit, row in usable]):
+            scores = self._scores([usable[number][0] for number in numbers], tails, prefix)
+            for number, own in zip(numbers, scores, strict=True):
+                found[number] = own
+        each = iter(found)
+        return [next(each) if isinstance(row, Row) else row for row in rows]
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
     def write(self, prompts: Sequence[Line], most: int, ends: frozenset[int]) -> "list[list[int] | BadSample]":
         """See Way."""
         rows = self._rows([(prompt,) for prompt in prompts])
-        usable = [row for row in rows if isinstance(row, Row)]
-        texts = iter(written(self._language, usable, most, ends) if usable else ())
-        return [next(texts) if isinstance(row, Row) else row for row in rows]
+        usable = [(prompt, row) for prompt, row in zip(prompts, rows, strict=True) if isinstance(row, Row)]
+        found: list[list[int]] = [[] for _ in usable]
+        for prefix, numbers, tails in self._behind(usable):
+            for number, own in zip(numbers, written(self._language, tails, most, ends, prefix), strict=True):
+                found[number] = own
+        each = iter(found)
+        return [next(each) if isinstance(row, Row) else row for row in rows]
 
-    def _scores(self, units: Sequence[Unit], rows: Sequence[Row]) -> list[list[float]]:
-        hidden = self._language.hidden(rows)
-        trees = [unit.tree for unit in units]
+    def _behind(self, lines: Sequence[tuple[Line, Row]]) -> "Iterator[tuple[Prefix | None, list[int], list[Row]]]":
+        """Rows by the demonstrations they begin with, where those are kept: the prefix, which rows, and their rest."""
+        if not self.prefixes.most and lines:
+            yield None, list(range(len(lines))), [row for _, row in lines]
+            return
+        groups: dict[Hashable, list[int]] = {}
+        for number, (line, _) in enumerate(lines):
+            groups.setdefault(key_of(line) if line.fixed else None, []).append(number)
+        for key, numbers in groups.items():
+            parts = [lines[number][1].split(lines[number][0].fixed) for number in numbers]
+            prefix = None if key is None else self.prefixes.of(key, parts[0][0])
+            yield prefix, numbers, [tail for _, tail in parts]
+
+    def _scores(self, units: Sequence[Unit], rows: Sequence[Row], prefix: "Prefix | None") -> list[list[float]]:
+        hidden = self._language.hidden(rows, prefix)
+        trees, before = [unit.tree for unit in units], prefix.length if prefix else 0
         at = np.repeat(np.arange(len(trees)), [len(tree.node) for tree in trees])
         nodes, tokens = (torch.from_numpy(np.concatenate(each)) for each in
                          ([tree.node for tree in trees], [tree.token for tree in trees]))  # fmt: skip
         device = self._language.device
-        wanted = hidden[torch.from_numpy(at).to(device), nodes.to(device)]
+        wanted = hidden[torch.from_numpy(at).to(device), (nodes - before).to(device)]
         found = self._language.likelihoods(wanted, tokens.to(device)).double().cpu().numpy()
         edges = np.cumsum([len(tree.node) for tree in trees])[:-1]
         parts = zip(trees, units, np.split(found, edges), strict=True)

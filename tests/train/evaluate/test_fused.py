@@ -1,6 +1,7 @@
 """A reader of fused demonstrations: the numbers of training, whatever is asked beside them, and banks that spare the model."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from train.evaluate.fused import FusedQuick
 from train.evaluate.lines import _record
 from train.evaluate.reader import ReaderSettings, VlmReader
 from train.evaluate.records import Ask
+from train.evaluate.ways import Quick
 from train.loss import Targets, token_losses
 from train.model.aim import AimSettings
 from train.model.aim.loading import attach
@@ -109,6 +111,39 @@ def test_a_warm_bank_runs_no_picture_and_no_demonstration_through_the_model(tmp_
     way = warm._way
     assert isinstance(way, FusedQuick)
     assert way._sight.computed == 1  # the query's own
+
+
+@pytest.mark.parametrize("fused", [True, False])
+@pytest.mark.parametrize("name", FAMILIES)
+def test_kept_keys_and_values_of_demonstrations_change_no_answer(name: str, fused: bool) -> None:
+    """Also beside asks with other demonstrations or none, and with pictures in three directions."""
+    first, other = ask(2, 3, NAMES), ask(7, 1, NAMES)
+    shared = [replace(one, demonstrations=first.demonstrations) for one in (ask(4, 1, NAMES), ask(5, 2, NAMES))]
+    asked = [first, other, *shared, ask(6, 0, NAMES)]
+    anew, kept = (made(name, fused, prefixes=some) for some in (0, 2))
+    for found, expected in zip(kept.likelihoods(asked), anew.likelihoods(asked), strict=True):
+        assert found == pytest.approx(expected, abs=1e-5)
+    way = kept._way
+    assert isinstance(way, Quick)
+    assert way.prefixes.computed == 2
+    assert kept.generate(asked, 5) == anew.generate(asked, 5)
+    assert way.prefixes.computed == 2
+
+
+def made(name: str, fused: bool, **settings: Any) -> VlmReader:
+    if fused:
+        return reader(name, **settings)
+    processor = tiny_processor(name)
+    return VlmReader(tiny_model(name, processor), Renderer(processor, LAST), ReaderSettings(**settings))
+
+
+def test_of_many_lists_of_demonstrations_the_last_are_kept() -> None:
+    one = made("vicuna", False, prefixes=2)
+    lists = [replace(ask(4, 1, NAMES), demonstrations=ask(seed, 2).demonstrations) for seed in (1, 2, 3, 3, 2, 1)]
+    way = one._way
+    assert isinstance(way, Quick)
+    counts = [(one.likelihoods([asked]), way.prefixes.computed)[1] for asked in lists]
+    assert counts == [1, 2, 3, 3, 3, 4]
 
 
 def test_another_layer_or_model_has_other_facts_and_another_projection_the_same() -> None:

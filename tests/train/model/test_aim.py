@@ -19,14 +19,15 @@ from train.data.rendering import Renderer, RenderSettings
 from train.loss import Targets, token_losses
 from train.model.aim import AimSettings, Projection
 from train.model.aim.backbone import backbone_of
-from train.model.aim.forward import aggregated, fused_inputs
+from train.model.aim.forward import aggregated, fused_inputs, virtual_tokens
 from train.model.aim.loading import attach
 from train.model.aim.projection import groups_of, pooled, unit_size
+from train.model.aim.settings import ANSWER, QUESTION, TEMPLATE
 from train.model.aim.starting import Sums, _targets, begin_with_ridge
 from train.model.aim.states import states_of
 
 NAMES = ["vicuna", "chatml", "qwen", "idefics"]
-ALL = AimSettings(layers=(1,), span="text", init="random")
+ALL = AimSettings(layers=(1,), separators=False, init="random")
 LAST = RenderSettings(loss="last")
 
 
@@ -53,7 +54,9 @@ class Made:
         own = {name[4:]: tensor for name, tensor in batch.inputs.items() if name.startswith("aim.")}
         layers = self.projection.settings.resolved(backbone_of(self.model).depth)
         states = aggregated(self.model, backbone_of(self.model), own, layers)
-        return pooled(self.projection(states), own["groups"])
+        kept = own["kinds"] > 0
+        words = own["input_ids"][kept], own["kinds"][kept], own["groups"]
+        return virtual_tokens(backbone_of(self.model), self.projection, states, *words)
 
 
 @pytest.fixture(params=NAMES)
@@ -74,7 +77,7 @@ def test_without_demonstrations_the_prompt_is_the_plain_one(made: Made) -> None:
 def test_words_as_virtual_tokens_are_demonstrations_without_pictures(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
     """V := the embeddings of all words of the demonstrations' turns gives the loss of a prompt of text alone."""
     monkeypatch.setattr(Projection, "forward", lambda self, states: states[:, 0])
-    made.projection.settings = AimSettings(layers=(0,), span="text")
+    made.projection.settings = AimSettings(layers=(0,), separators=False)
     one = loaded(1, 2)
     found = made.losses(made.collate([(one,)]))
     del made.model.aim
@@ -84,7 +87,7 @@ def test_words_as_virtual_tokens_are_demonstrations_without_pictures(made: Made,
 def blind(made: Made, episode: Loaded) -> Batch:
     """The whole conversation without the features of the demonstrations' pictures."""
     full = Renderer(made.processor, LAST).render(episode.sample.record)
-    pieces = Pieces(Renderer(made.processor, LAST), "text")
+    pieces = Pieces(Renderer(made.processor, LAST), ALL)
     query, _ = pieces.query(episode.sample.record["query"], episode.sample.record["turns"][-1], 3, 0)
     own = int((query.input_ids == made.processor.image_token_id).sum())
     there = np.flatnonzero(full.input_ids == made.processor.image_token_id)
@@ -111,8 +114,8 @@ def test_states_are_those_of_the_demonstration_alone_and_see_its_picture(made: M
 def words_of(made: Made, episode: Loaded) -> int:
     """Kept states of the first demonstration."""
     record = episode.sample.record
-    _, kept = made.collate._pieces.demonstration(record["demonstrations"][0], record["turns"][0], 3)
-    return int(kept.sum())
+    _, kinds = made.collate._pieces.demonstration(record["demonstrations"][0], record["turns"][0], 3)
+    return int((kinds > 0).sum())
 
 
 def test_demonstrations_in_another_order_are_virtual_tokens_in_another_order(made: Made) -> None:
@@ -189,7 +192,7 @@ def test_states_behind_a_layer_are_those_the_model_tells(made: Made) -> None:
 
 def test_a_demonstration_is_its_prefix_and_turn_of_the_whole(processors: dict[str, Any]) -> None:
     for name in NAMES:
-        pieces = Pieces(Renderer(processors[name], LAST), "text")
+        pieces = Pieces(Renderer(processors[name], LAST), ALL)
         record = loaded(1, 2).sample.record
         shots, turns = record["demonstrations"], record["turns"]
         whole = Renderer(processors[name], LAST).render(record).input_ids
@@ -201,10 +204,70 @@ def test_a_demonstration_is_its_prefix_and_turn_of_the_whole(processors: dict[st
         assert np.array_equal(joined, whole), name
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_demonstrations_words_are_the_templates_the_questions_or_the_answers(processors: dict[str, Any], name: str) -> None:
+    pieces = Pieces(Renderer(processors[name], LAST), AimSettings())
+    record, found = loaded(1, 2).sample.record, []
+    for shot, places in zip(record["demonstrations"], record["turns"], strict=False):
+        rendered, kinds = pieces.demonstration(shot, places, 3)
+        words = {kind: rendered.input_ids[kinds == kind] for kind in (TEMPLATE, QUESTION, ANSWER)}
+        said = {kind: processors[name].tokenizer.decode(some) for kind, some in words.items()}
+        assert shot["question"].strip() in said[QUESTION], name
+        assert said[ANSWER].strip().startswith(shot["answer"].strip()), name
+        assert processors[name].image_token_id not in rendered.input_ids[kinds > 0]
+        assert sum(map(len, words.values())) == (kinds > 0).sum()
+        found.append(said[TEMPLATE])
+    assert found[0] == found[1]  # whatever is asked
+
+
+@pytest.mark.parametrize(
+    ("settings", "kept"),
+    [
+        (AimSettings(), {TEMPLATE, QUESTION, ANSWER}),
+        (AimSettings(separators=False), {TEMPLATE, QUESTION, ANSWER}),
+        (AimSettings(span="answer"), {TEMPLATE, ANSWER}),
+        (AimSettings(span="answer", separators=False), {ANSWER}),
+    ],
+)
+def test_span_and_separators_say_which_words_are_kept(
+    processors: dict[str, Any], settings: AimSettings, kept: set[int]
+) -> None:
+    record = loaded(1, 2).sample.record
+    pieces = Pieces(Renderer(processors["chatml"], LAST), settings)
+    _, kinds = pieces.demonstration(record["demonstrations"][0], record["turns"][0], 3)
+    assert {*kinds[kinds > 0].tolist()} == kept
+
+
+def test_separators_stand_as_they_are(processors: dict[str, Any]) -> None:
+    for name in NAMES:
+        made = Made(name, processors, AimSettings(layers=(1,), init="random"))
+        batch = made.collate([(loaded(1, 2),)])
+        kinds, words = batch.inputs["aim.kinds"], batch.inputs["aim.input_ids"]
+        virtual, own = made.virtual(batch), backbone_of(made.model).table(words[kinds > 0])
+        same = torch.isclose(virtual, own).all(-1)
+        assert same.tolist() == (kinds[kinds > 0] == TEMPLATE).tolist(), name
+
+
+def test_the_ridge_aims_questions_at_pictures_and_answers_at_words(made: Made) -> None:
+    inputs = made.collate([(loaded(1, 1),)]).inputs
+    own = {name[4:]: tensor for name, tensor in inputs.items() if name.startswith("aim.")}
+    backbone, ids = backbone_of(made.model), own["input_ids"]
+    kinds = own["kinds"][own["kinds"] > 0]
+    targets, words = _targets(backbone, own), backbone.table(ids[own["kinds"] > 0])
+    seen = backbone.embedded(ids, own)[ids == backbone.image_token].mean(0)
+    assert torch.allclose(targets[kinds == QUESTION], seen.expand((kinds == QUESTION).sum(), -1), atol=1e-6)
+    assert torch.equal(targets[kinds != QUESTION], words[kinds != QUESTION].float())
+    own["kinds"][own["kinds"] == QUESTION] = 0
+    both = _targets(backbone, own)[kinds[kinds != QUESTION] == ANSWER]
+    assert torch.allclose(both, words[kinds == ANSWER] + seen, atol=1e-6)
+
+
 def test_pooling_takes_means_of_neighbours_within_a_demonstration() -> None:
-    assert groups_of([3, 4, 1], 2) == [0, 0, 1, 2, 2, 3, 3, 4]
+    kinds = [[1, 2, 2], [1, 3, 3, 3], [3]]
+    assert groups_of(kinds, 2) == [0, 1, 1, 2, 3, 3, 4, 5]
     vectors = torch.arange(8.0)[:, None].expand(-1, 2)
-    assert pooled(vectors, torch.tensor(groups_of([3, 4, 1], 2)))[:, 0].tolist() == [0.5, 2, 3.5, 5.5, 7]
+    assert pooled(vectors, torch.tensor(groups_of(kinds, 2)))[:, 0].tolist() == [0, 1.5, 3, 4.5, 6, 7]
+    assert groups_of(kinds, 1) == list(range(8))
 
 
 def test_virtual_tokens_have_the_size_of_words(made: Made) -> None:

@@ -1,5 +1,7 @@
 """The one thing that AIM trains: from hidden states to vectors that stand where words stand."""
 
+from collections.abc import Iterable
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import torch
@@ -54,12 +56,12 @@ def pooled(vectors: Tensor, groups: Tensor) -> Tensor:
     return sums / torch.bincount(groups, minlength=count)[:, None]
 
 
-def groups_of(lengths: list[int], pool: int) -> list[int]:
-    """For demonstrations of some numbers of states, which virtual token each state goes into: up to `pool` neighbours of a
-    demonstration share one."""
+def groups_of(kinds: Iterable[Iterable[int]], pool: int) -> list[int]:
+    """For the kinds of each demonstration's kept words, which virtual token the state on each goes into: up to `pool`
+    neighbours of a kind share one."""
     found: list[int] = []
     start = 0
-    for length in lengths:
-        found += [start + at // pool for at in range(length)]
-        start += -(-length // pool)
+    for run in (list(run) for one in kinds for _, run in groupby(one)):
+        found += [start + at // pool for at in range(len(run))]
+        start += -(-len(run) // pool)
     return found

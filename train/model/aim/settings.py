@@ -7,27 +7,35 @@ from pydantic import Field, field_validator
 from curate.settings import Settings
 
 Span = Literal["answer", "text"]
+TEMPLATE, QUESTION, ANSWER = 1, 2, 3
+"""Kinds of a demonstration's words: the chat template's, its question's (with what stands beside its pictures), its answer's.
+0 is a word that is not kept."""
+
 Init = Literal["ridge", "identity", "random"]
 
 
 class AimSettings(Settings):
-    """AIM's choices. The paper does not say which layer it reads; the middle ones did best where we tried."""
+    """AIM's choices. The paper does not say which layer it reads; those four fifths up did best where we tried."""
 
     layers: tuple[int, ...] = ()
-    """Decoder layers behind which states are read: 0 the embeddings, -1 the last (normed), () the one two fifths up."""
+    """Decoder layers behind which states are read: 0 the embeddings, -1 the last (normed), () the one four fifths up."""
 
     combine: Literal["mix", "concat"] = "mix"
     """Of several layers: a learned mix, or all side by side, each with a part of the projection of its own."""
 
-    span: Span = "answer"
-    """Words of a demonstration whose states are kept: its answer with the end of its turn, or all of its text."""
+    span: Span = "text"
+    """Words of a demonstration whose states are kept: its answer, or its question and answer."""
+
+    separators: bool = True
+    """Leave the words that the chat template puts around questions and answers as they are, so that virtual tokens stand in
+    turns as the model knows them; false: of the whole text they become virtual tokens too, of the answer they are left out."""
 
     pool: int = Field(default=1, gt=0)
     """So many neighbouring vectors of a demonstration become one, their mean: prompts that many times shorter."""
 
     init: Init = "ridge"
-    """How the projection begins. ridge: in closed form, states to the embeddings of their words plus the mean of what is seen
-    in the picture; identity; random."""
+    """How the projection begins. ridge: in closed form, states on the question to the mean of what is seen in the picture,
+    those on the answer to its words; identity; random."""
 
     ridge: float = Field(default=1.0, gt=0)
     """Strength of the ridge, relative to the mean eigenvalue of the states' covariance."""
@@ -47,7 +55,7 @@ class AimSettings(Settings):
 
     def resolved(self, depth: int) -> tuple[int, ...]:
         """Layers as 0 (the embeddings) to `depth` (behind the last, normed). ValueError for one that is not there."""
-        chosen = [layer if layer >= 0 else depth + 1 + layer for layer in self.layers] or [max(1, round(0.4 * depth))]
+        chosen = [layer if layer >= 0 else depth + 1 + layer for layer in self.layers] or [max(1, round(0.8 * depth))]
         beyond = [layer for layer in chosen if not 0 <= layer <= depth]
         if beyond:
             raise ValueError(f"layers: the model has {depth} layers")

@@ -1,11 +1,12 @@
 """The projection's first values in closed form: ridge regression from states to what stands for a demonstration's parts.
 
-A state on a word of a demonstration is to become the embedding of that word plus the mean of what the model sees in the
-demonstration's pictures:
+A state on a word of a demonstration's question is to become the mean of what the model sees in the demonstration's pictures,
+one on a word of its answer the embedding of that word, so that the model reads what it knows: a picture, and what it is
+called. Where answers alone are kept, a state on one is to become both, as a sum:
 
     W, b = argmin sum_n || W x_n + b - y_n ||^2 + lambda ||W||^2,   lambda = ridge * mean eigenvalue of the covariance of x
 
-By itself this answers nothing; it is where training begins that from random values finds nothing either.
+Training begins there; from random values it finds nothing.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from train.model.aim.backbone import Backbone, backbone_of
 from train.model.aim.forward import OWN, aggregated, projection_of
+from train.model.aim.settings import ANSWER, QUESTION, TEMPLATE
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -63,7 +65,9 @@ def begin_with_ridge(model: "PreTrainedModel", batches: Iterable[Mapping[str, Te
     for inputs in batches:
         own = {name.removeprefix(OWN): tensor for name, tensor in inputs.items() if name.startswith(OWN)}
         if own:
-            sums.add(_states(model, backbone, projection, own), _targets(backbone, own))
+            states, targets = _states(model, backbone, projection, own), _targets(backbone, own)
+            learned = own["kinds"][own["kinds"] > 0] != TEMPLATE if projection.settings.separators else slice(None)
+            sums.add(states[learned], targets[learned])
     if sums.count:
         weight, bias = sums.solved(ridge)
         linear.weight.copy_(weight)
@@ -77,11 +81,15 @@ def _states(model: "PreTrainedModel", backbone: Backbone, projection: "Projectio
 
 
 def _targets(backbone: Backbone, own: Mapping[str, Tensor]) -> Tensor:
-    """[n, D] embedding of each kept word plus the mean feature of its demonstration's pictures."""
-    ids, kept = own["input_ids"], own["kept"]
+    """[n, D] what the state on each kept word is to become."""
+    ids, kinds = own["input_ids"], own["kinds"]
+    kept = kinds > 0
     embeds, pictures = backbone.embedded(ids, own).float(), ids == backbone.image_token
     width = int(own["segments"].max()) + 1
     number = own["segments"].long() + width * torch.arange(len(ids), device=ids.device)[:, None]
     sums = embeds.new_zeros(width * len(ids), embeds.shape[-1]).index_add(0, number[pictures], embeds[pictures])
     counts = torch.bincount(number[pictures], minlength=len(sums)).clamp(min=1)
-    return embeds[kept] + (sums / counts[:, None])[number[kept]]
+    shown, words, sorts = (sums / counts[:, None])[number[kept]], embeds[kept], kinds[kept][:, None]
+    if not (sorts == QUESTION).any():
+        return torch.where(sorts == ANSWER, words + shown, words)
+    return torch.where((sorts == QUESTION) & (shown != 0).any(-1, keepdim=True), shown, words)
