@@ -72,8 +72,10 @@ class Setting:
 
     def _mix_facts(self, point: Point, seed: int) -> Layer:
         places = {*PLACES, "images"}
-        kept = {"catalogue": True, "tokens": True, "sources": {"__all__": places}}  # what they hold is among the digests
-        return self.spec_of(point, seed).model_dump(mode="json", exclude=kept)
+        return self.spec_of(point, seed).model_dump(
+            mode="json",
+            exclude={"catalogue": True, "tokens": True, "sources": {"__all__": places}},  # what they hold is among the digests
+        )
 
     def _train_facts(self, point: Point, seed: int) -> Layer:
         from train.folder import shaping

@@ -120,15 +120,21 @@ class StandIn(types.ModuleType):
         ref.cancel()
 
 
+@pytest.fixture(scope="module")
+def real_ray() -> Iterator[types.ModuleType]:
+    """Ray itself, where it is installed; started by the first engine."""
+    module = pytest.importorskip("ray", reason="Ray is an extra")
+    yield module
+    module.shutdown()
+
+
 @pytest.fixture(params=["stand-in", "ray"])
-def ray(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def ray(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     if request.param == "stand-in":
         monkeypatch.setitem(sys.modules, "ray", StandIn())
-        yield "stand-in"
     else:
-        real = pytest.importorskip("ray", reason="Ray is an extra")
-        yield "ray"
-        real.shutdown()
+        request.getfixturevalue("real_ray")
+    return str(request.param)
 
 
 def test_ray_runs_trials_as_tasks_and_gives_their_exit_codes(ray: str, tmp_path: Path) -> None:
