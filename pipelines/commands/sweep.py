@@ -1,4 +1,4 @@
-"""`curate sweep design|run`: which mixture, found out by many short trainings."""
+"""`curate sweep design|run`: which mixture, found out by many short trainings. Other files add to the group `sweep`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,6 +7,10 @@ import typer
 
 from pipelines.console import answer, say
 from pipelines.options import AsJson, DryRun, Overrides, Workers
+
+sweep = typer.Typer(
+    no_args_is_help=True, help="Mixture ablations: which mix of sources, formats and replay trains the best model."
+)
 
 SweepFile = Annotated[
     Path, typer.Argument(metavar="SPEC", help="YAML file: what varies, what is measured, how much.", show_default=False)
@@ -27,12 +31,9 @@ EngineName = Annotated[str, typer.Option("--engine", metavar="local|ray", help="
 
 def register(app: typer.Typer) -> None:
     """Adds the group."""
-    group = typer.Typer(
-        no_args_is_help=True, help="Mixture ablations: which mix of sources, formats and replay trains the best model."
-    )
-    group.command("design")(design)
-    group.command("run")(run)
-    app.add_typer(group, name="sweep")
+    sweep.command("design")(design)
+    sweep.command("run")(run)
+    app.add_typer(sweep, name="sweep")
 
 
 def design(

@@ -1,0 +1,76 @@
+"""`curate sweep fit`: what the trials say, and the mix to take."""
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from pipelines.commands.sweep import SweepDir, sweep
+from pipelines.console import answer, say, table
+from pipelines.options import AsJson, Overrides
+
+if TYPE_CHECKING:
+    from pipelines.sweep.fitting import Fit, Response
+    from pipelines.sweep.proposing import Gain
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command to the group `sweep`."""
+    sweep.command("fit")(fit)
+
+
+def fit(
+    out: SweepDir,
+    set_: Overrides = [],  # noqa: B006  typer reads the default and never changes it
+    as_json: AsJson = False,
+) -> None:
+    """Fit the trials that are done, and propose a mix, with what is known of its gain; OUT/fit.json has all of it.
+
+    Models are weighted by how well they predict mixes that they have not seen. Where no mix beats the prior by more than seeds
+    and looking for the best would explain, it says "no significant difference". Trials that failed, were stopped early or lack
+    a target are counted.
+
+    Example:
+
+        curate sweep fit sweeps/first
+        curate sweep fit sweeps/first --set within=0.3 --set caution=1 --json
+    """
+    from pipelines.sweep.fitted import fit_folder
+
+    found, told = fit_folder(out, set_, say)
+    if as_json:
+        answer(told)
+        return
+    _tell(found)
+    trials = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in told["trials"].items())
+    say(f"trials: {trials}; wrote {out}/fit.json")
+    for name, why in told["models_left_out"].items():
+        say(f"left out: {name}, which {why}")
+    for name, mixes in found.too_few.items():
+        say(f"left out: {name}, which {mixes} mixes have")
+    say(told["verdict"])
+
+
+def _tell(found: "Fit") -> None:
+    head = ("target", "runs", "missing", "model", "Spearman", "R²", "error", "seeds' noise")
+    table("held-out mixes", head, [_row(one) for one in (found.objective, *found.targets)])
+    mixes = {"proposal": found.proposal.row, **{gain.baseline: gain.row for gain in found.proposal.gains}}
+    columns = found.seen.space.columns
+    rows = [(name, *(f"{row[at]:.3f}" for row in mixes.values())) for at, name in enumerate(columns)]
+    table("mixes", ("share", *mixes), rows)
+    level = f"{found.settings.level:.0%} interval"
+    gains = [_gain(gain) for gain in found.proposal.gains]
+    table("the proposal's gain", ("over", "objective", level, "probability", "p", "better"), gains)
+
+
+def _gain(gain: "Gain") -> tuple[str, ...]:
+    told = (gain.baseline, f"{gain.gain:+.4f}", f"{gain.low:+.4f} to {gain.high:+.4f}", f"{gain.probability:.0%}")
+    return (*told, f"{gain.p:.3f}", "yes" if gain.significant else "no significant difference")
+
+
+def _row(one: "Response") -> tuple[str, ...]:
+    noise = f"{one.noise.sd:.4f}" if one.noise.is_known else "unknown"
+    told = (one.name, str(len(one.belief.task.rows)), str(one.missing), one.belief.name)
+    if one.skill is None:
+        return (*told, "-", "-", "-", noise)
+    ranks = "-" if one.skill.spearman is None else f"{one.skill.spearman:.2f}"
+    return (*told, ranks, f"{one.skill.r2:.2f}", f"{one.skill.rmse:.4f}", noise)
