@@ -17,6 +17,7 @@ from torch.nn import functional
 from train.data.collate import IGNORED
 from train.data.records import Batch
 from train.model.aim.forward import fused_inputs, projection_of
+from train.model.aim.teaching import taught, teacher_logits
 from train.model.isolation import isolating_mask
 
 if TYPE_CHECKING:
@@ -69,12 +70,15 @@ def token_losses(
     packed: bool = True,
     cast: AbstractContextManager[object] | None = None,
 ) -> torch.Tensor:
-    """[N] float32 cross-entropy of each supervised token. `packed` rows hold several episodes, which must not see
-    one another. `cast` is the context in which the model computes."""
+    """[N] float32 cross-entropy of each supervised token; with a teacher for AIM, mixed with its divergence. `packed` rows
+    hold several episodes, which must not see one another. `cast` is the context in which the model computes."""
     mask = isolating_mask(model, batch.segments) if packed else (batch.segments > 0).long()
     options: dict[str, Any] = {"attention_mask": mask, "use_cache": False, "logits_to_keep": targets.keep}
+    projection = projection_of(model)
     with cast or nullcontext():
-        inputs = batch.inputs if projection_of(model) is None else fused_inputs(model, batch.inputs)
+        inputs = batch.inputs if projection is None else fused_inputs(model, batch.inputs)
         logits = model(**inputs, **options).logits  # [B, U, V]
+        teacher = None if projection is None else teacher_logits(model, batch.inputs)
     picked = logits[targets.rows, targets.slots].float()  # [N, V]
-    return functional.cross_entropy(picked, targets.labels, reduction="none")
+    losses = functional.cross_entropy(picked, targets.labels, reduction="none")
+    return losses if projection is None or teacher is None else taught(losses, picked, teacher, projection.settings.distill)

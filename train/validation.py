@@ -31,7 +31,8 @@ class Validation:
         """The config's validation, its plan opened and measured; None where it wants none."""
         if config.validation is None or config.held_out is None:
             return None
-        return cls(config, Data.of(config, config.held_out, ranks, watch, asked), ranks, config.validation.samples)
+        alone = config.model_copy(update={"aim": config.aim.model_copy(update={"distill": 0.0})})
+        return cls(config, Data.of(alone, config.held_out, ranks, watch, asked), ranks, config.validation.samples)
 
     def measure(self, model: torch.nn.Module) -> Totals:
         """The mean loss over the samples, and its parts; every rank must ask."""

@@ -132,13 +132,16 @@ class AimCollate(Collate):
     """Makes a Batch of queries behind slots; under `aim.` its inputs hold their demonstrations.
 
     aim.input_ids, aim.position_ids, aim.segments, aim.kinds [R, M] and the pictures' tensors of the demonstrations, in the
-    order of the slots; aim.slots [B, L]; aim.groups [n] which slot the state on each kept word goes into.
+    order of the slots; aim.slots [B, L]; aim.groups [n] which slot the state on each kept word goes into. With aim.distill,
+    aim.teacher.* are the inputs, segments and labels [R, T] of the conversations as they are.
     """
 
     def __init__(self, renderer: Renders, aim: "AimSettings", settings: CollateSettings | None = None) -> None:
         super().__init__(renderer, settings)
         assert isinstance(renderer, Renderer), "AIM renders the parts of a sample by itself"
         self._aim, self._pieces = aim, Pieces(renderer, aim)
+        last = Renderer(renderer.processor, renderer.settings.model_copy(update={"loss": "last"}))
+        self._teacher = Collate(last) if aim.distill else None
 
     def __call__(self, rows: Sequence[Row]) -> Batch:
         """See Collate."""
@@ -148,7 +151,17 @@ class AimCollate(Collate):
             len(rows), list(self._laid([[one.query for one in row] for row in usable], pixels)), pixels, faults
         )
         inputs = queries.inputs | {f"aim.{name}": tensor for name, tensor in self._others(usable, queries, shown).items()}
-        return replace(queries, inputs=inputs)
+        return replace(queries, inputs=inputs | self._whole(usable))
+
+    def _whole(self, usable: Sequence[Sequence[Aimed]]) -> "dict[str, torch.Tensor]":
+        """The conversations as they are, for a teacher; nothing where one of them cannot be had."""
+        if self._teacher is None:
+            return {}
+        batch = self._teacher([tuple(one.query.loaded for one in row) for row in usable])
+        if not batch.contents or len(batch.contents) < sum(map(len, usable)):
+            return {}
+        whole = {**batch.inputs, "segments": batch.segments, "labels": batch.labels}
+        return {f"aim.teacher.{name}": tensor for name, tensor in whole.items()}
 
     def _apart(self, loaded: Loaded) -> Aimed | Fault:
         record = loaded.sample.record

@@ -25,6 +25,7 @@ from train.model.aim.projection import groups_of, pooled, unit_size
 from train.model.aim.settings import ANSWER, QUESTION, TEMPLATE
 from train.model.aim.starting import Sums, _targets, begin_with_ridge
 from train.model.aim.states import states_of
+from train.model.aim.teaching import taught, teacher_logits
 
 NAMES = ["vicuna", "chatml", "qwen", "idefics"]
 ALL = AimSettings(layers=(1,), separators=False, init="random")
@@ -165,6 +166,33 @@ def test_the_loss_is_the_cross_entropy_of_the_answer(made: Made) -> None:
     shifted = batch.labels[:, 1:]
     expected = cross_entropy(logits[:, :-1][shifted != -100], shifted[shifted != -100], reduction="none")
     assert torch.allclose(made.losses(batch), expected, atol=1e-5)
+
+
+def test_a_teacher_answers_with_whole_demonstrations(processors: dict[str, Any]) -> None:
+    """Its logits are the plain model's, token by token of the queries' answers."""
+    for name in NAMES:
+        made = Made(name, processors, AimSettings(layers=(1,), init="random", distill=0.25))
+        rows = [(loaded(1, 2), loaded(2, 1)), (loaded(3, 0),)]
+        batch, plain = made.collate(rows), made.plain(rows)
+        found, logits = made.losses(batch), teacher_logits(made.model, batch.inputs)
+        assert logits is not None
+        targets, alone = Targets.of(batch), AimCollate(Renderer(processors[name], LAST), AimSettings(layers=(1,)))(rows)
+        own = made.losses(alone)
+        whole = Targets.of(plain)
+        assert torch.equal(whole.labels, targets.labels)
+        del made.model.aim
+        expected = token_losses(made.model, plain, whole)
+        assert torch.allclose(cross_entropy(logits, targets.labels, reduction="none"), expected, atol=1e-5), name
+        assert ((found - 0.75 * own) >= -1e-6).all()  # what is added is a divergence
+        assert not torch.allclose(found, 0.75 * own, atol=1e-6)
+
+
+def test_who_answers_as_the_teacher_has_nothing_to_learn_from_it() -> None:
+    logits, losses = torch.randn(4, 9), torch.rand(4)
+    assert torch.allclose(taught(losses, logits, logits + 3, 0.25), 0.75 * losses, atol=1e-6)
+    other = torch.randn(4, 9)
+    divergence = (other.softmax(-1) * (other.log_softmax(-1) - logits.log_softmax(-1))).sum(-1)
+    assert torch.allclose(taught(losses, logits, other, 1.0), divergence, atol=1e-5)
 
 
 def test_gradients_reach_the_projection_through_the_frozen_model_and_nothing_else(made: Made) -> None:
@@ -321,5 +349,6 @@ def test_the_ridge_brings_states_near_their_words_and_pictures(made: Made) -> No
     mean = (wanted - wanted.mean(0)).square().mean()
     assert begin_with_ridge(made.model, inputs, 0.01) == len(wanted) > 100
     states = torch.cat([aggregated(made.model, backbone, own, layers) for own in apart])
-    left = (made.projection.linear(made.projection.mixed(states)) - wanted).square().mean()
+    found = made.projection.linear(made.projection.mixed(states)) * made.projection.size
+    left = (found - wanted).square().mean()
     assert left < 0.5 * mean

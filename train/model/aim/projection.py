@@ -15,7 +15,8 @@ EPS = 1e-6
 
 class Projection(nn.Module):  # type: ignore[misc]
     """H [n, layers, D] to V [n, D] in float32: states normed by their size, mixed over layers or laid side by side, projected,
-    given the size of word embeddings. D * D + D parameters; one more for each layer of a mix, D * D for each side by side."""
+    given the size of word embeddings. The linear layer works between vectors of size 1, so that one learning rate suits models
+    of any size of words. D * D + D parameters; one more for each layer of a mix, D * D for each side by side."""
 
     size: Tensor
 
@@ -39,7 +40,7 @@ class Projection(nn.Module):  # type: ignore[misc]
         """[n, D] of states [n, layers, D]."""
         with torch.autocast(states.device.type, enabled=False):
             made: Tensor = self.linear(self.mixed(states))
-            return unit_size(made) * self.size if self.settings.rescale else made
+            return (unit_size(made) if self.settings.rescale else made) * self.size
 
 
 def unit_size(vectors: Tensor) -> Tensor:

@@ -43,6 +43,10 @@ class AimSettings(Settings):
     ridge_steps: int = Field(default=32, gt=0)
     """Micro-batches of the plan that the ridge is fitted on."""
 
+    distill: float = Field(default=0.0, ge=0, le=1)
+    """Share of the loss that pulls towards what the model answers with whole demonstrations; 0 for models that read one
+    picture only. Costs one more pass a step."""
+
     rescale: bool = True
     """Give every vector the size (root mean square) of the model's word embeddings."""
 

@@ -2,7 +2,7 @@
 
 A state on a word of a demonstration's question is to become the mean of what the model sees in the demonstration's pictures,
 one on a word of its answer the embedding of that word, so that the model reads what it knows: a picture, and what it is
-called. Where answers alone are kept, a state on one is to become both, as a sum:
+called. Where answers alone are kept, a state on one is to become both, as a sum; all in the size of word embeddings:
 
     W, b = argmin sum_n || W x_n + b - y_n ||^2 + lambda ||W||^2,   lambda = ridge * mean eigenvalue of the covariance of x
 
@@ -67,7 +67,7 @@ def begin_with_ridge(model: "PreTrainedModel", batches: Iterable[Mapping[str, Te
         if own:
             states, targets = _states(model, backbone, projection, own), _targets(backbone, own)
             learned = own["kinds"][own["kinds"] > 0] != TEMPLATE if projection.settings.separators else slice(None)
-            sums.add(states[learned], targets[learned])
+            sums.add(states[learned], targets[learned] / projection.size)
     if sums.count:
         weight, bias = sums.solved(ridge)
         linear.weight.copy_(weight)
