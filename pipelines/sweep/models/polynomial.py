@@ -64,7 +64,7 @@ class Polynomial:
 
     def _cross(self, x: Floats) -> Floats:
         linear, square = self._grams(x, self._x)
-        return OFFSET + self._l * linear + self._q * square
+        return np.asarray(OFFSET + self._l * linear + self._q * square, np.float64)
 
     def _grams(self, x: Floats, other: Floats | None = None) -> tuple[Floats, Floats]:
         other = x if other is None else other
