@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,7 +57,7 @@ class Local(Processes):
         """Whether another job may be started."""
         return len(self.running) < self._at_once
 
-    def start(self, job: Job, more: Any = None) -> None:
+    def start(self, job: Job, more: Mapping[str, str] | None = None) -> None:
         """Starts a job on the device with the fewest."""
         if self._devices:
             used = list(self._on.values())

@@ -5,21 +5,23 @@ OUT/pool/plan        a plan of every sample, whose lengths the plans of trials b
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from curate.engine import Progress
-from curate.errors import ConfigError, IntegrityError, ShotcraftError
+from curate.errors import ConfigError, ShotcraftError
 from curate.mixture.build import Mixing, build_plan
 from curate.mixture.catalogue import scan
-from curate.mixture.settings import MixSpec
+from curate.mixture.settings import MixSpec, resolved
 from curate.mixture.sources import Source
 from curate.mixture.stock import assemble
 from curate.settings import build
 from curate.shards.plans import PLAN, Plan
 from curate.storage import Folder, hash_json
+from pipelines.console import now_and_then
 from pipelines.mixing import Job
 from pipelines.sweep.design import TRIALS, Trial
 from pipelines.sweep.setting import POOL, Setting, train_config
@@ -27,6 +29,7 @@ from pipelines.sweep.stock import Held
 
 if TYPE_CHECKING:
     from train.config import TrainConfig
+    from train.data.lengths import Progress as Measuring
     from train.data.rendering import Renderer
 
 
@@ -41,8 +44,9 @@ class Pool:
 
     def held(self, swept: Iterable[str] = ()) -> Held:
         """The sources, prepared and scanned; what was scanned before is not scanned again."""
-        sources, how = self._opened()
-        stock = assemble(sources, scan(sources, how.counter, how.catalogue, self.workers, self.progress))
+        with self._alone():
+            sources, how = self._opened()
+            stock = assemble(sources, scan(sources, how.counter, how.catalogue, self.workers, self.progress))
         return Held(build(MixSpec, self.setting.mix), sources, stock, tuple(swept))
 
     def _opened(self) -> tuple[list[Source], Mixing]:
@@ -55,25 +59,24 @@ class Pool:
 
     def plan(self) -> Plan:
         """Every sample once, in one block; built where it is not there, or of other sources."""
-        sources, how = self._opened()
-        if how.plan.exists(PLAN):
-            known = Plan.open(how.plan)
-            if [one.digest for one in known.manifest.sources] == [one.manifest.digest for one in sources]:
+        with self._alone():
+            sources, how = self._opened()
+            known = _whole_plan(how.plan)
+            if known and [one.digest for one in known.manifest.sources] == [one.manifest.digest for one in sources]:
                 return known
-        return build_plan(whole(self.setting.mix), [_once(source) for source in sources], how)
+            return build_plan(whole(self.setting.mix), [_once(source) for source in sources], how)
 
     def measure(self, trials: Iterable[Trial]) -> Plan:
         """Renders and measures every sample for each way in which trials render; once, whoever asks again."""
         from train.data.lengths import measure
 
         plan = self.plan()
+        note = now_and_then()
         for config in self._ways(trials):
             renderer = self.renderer(config)
-            measure(plan, renderer, self.workers, None, config.data.load.max_faults)
-            if config.validation is not None:
-                measure(
-                    Plan.open(self.place(config.validation.plan)), renderer, self.workers, None, config.data.load.max_faults
-                )
+            held = [Plan.open(self.place(config.validation.plan))] if config.validation else []
+            for one in (plan, *held):
+                measure(one, renderer, self.workers, _telling(note), config.data.load.max_faults)
         return plan
 
     def _ways(self, trials: Iterable[Trial]) -> list["TrainConfig"]:
@@ -97,14 +100,18 @@ class Pool:
         from train.data.borrowing import borrow
 
         folder = Folder.of(self.out) / TRIALS / trial.id / "plan"
-        plan = _whole_plan(folder) or Job(self.setting.spec_of(trial.point, trial.seed), self.out, folder).build(1, None)
+        plan = _whole_plan(folder)
+        if plan is None:
+            with self._alone():
+                plan = Job(self.setting.spec_of(trial.point, trial.seed), self.out, folder).build(1, None)
         config = train_config(self.setting.config_of(trial.id, trial.point, trial.seed))
         borrow(plan, Plan.open(self._folder / "plan"), self.renderer(config))
         return plan
 
     def digests(self) -> dict[str, Any]:
         """Of everything that trials read: part of their names, and checked before they run."""
-        sources, how = self._opened()
+        with self._alone():
+            sources, how = self._opened()
         benches = {name: self._bench_digest(name, str(one["place"])) for name, one in self.setting.benchmarks.items()}
         held = (self.setting.train.get("validation") or {}).get("plan")
         return {
@@ -130,6 +137,27 @@ class Pool:
         if changed:
             raise ConfigError(f"{', '.join(changed)} changed since the sweep was designed; run curate sweep design again")
 
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """One process at a time opens and scans sources; trials side by side take turns."""
+        catalogue = Folder.of(resolved(self.out, self.setting.mix["catalogue"]))
+        if not catalogue.is_local:
+            yield
+            return
+        import fcntl
+
+        catalogue.local().mkdir(parents=True, exist_ok=True)
+        with (catalogue.local() / ".sweep.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+def _telling(note: Callable[[str], None]) -> "Measuring":
+    def told(done: int, total: int) -> None:
+        note(f"measuring samples: {done:,} of {total:,}")
+
+    return told
+
 
 def whole(mix: dict[str, Any]) -> MixSpec:
     """A mix file of every sample of the same sources, once each."""
@@ -147,7 +175,7 @@ def _whole_plan(folder: Folder) -> Plan | None:
         return None
     try:
         return Plan.open(folder)
-    except (IntegrityError, ShotcraftError):
+    except ShotcraftError:
         return None
 
 

@@ -18,7 +18,7 @@ from curate.errors import ConfigError
 from curate.mixture.cells import check_axis
 from curate.mixture.quotas import value_name
 from curate.registry import nearest
-from curate.settings import Settings, load
+from curate.settings import Settings, build, load
 from pipelines.jobs.layers import Layer
 from pipelines.sweep.designs.base import DESIGNS, Kind
 from pipelines.sweep.designs.reading import kind_of
@@ -188,6 +188,14 @@ class SweepSpec(Settings):
         for axis in mixes:
             check_axis(axis)
         return mixes
+
+    @field_validator("fit")
+    @classmethod
+    def _fit_is_known(cls, fit: Layer) -> Layer:
+        from pipelines.sweep.fitting import FitSettings  # loads scipy
+
+        build(FitSettings, fit, "fit")
+        return fit
 
     @model_validator(mode="after")
     def _something_varies_and_is_measured(self) -> "SweepSpec":
