@@ -49,6 +49,16 @@ def test_nothing_is_explained_where_nothing_differs() -> None:
     assert not told["proposal"]["significant"]
 
 
+def test_where_all_is_equal_the_prior_is_proposed() -> None:
+    seen = sweep("flat", 3)
+    for values in seen.targets.values():
+        values[:] = 2.0
+    told = as_json(fit_sweep(seen, None, QUICK), {})
+    assert told["objective"]["chosen"] == "mean"
+    assert told["proposal"]["moved_from_prior"] == pytest.approx(0)
+    assert told["proposal"]["gains"][0]["p"] == 1
+
+
 def test_a_loss_keeps_its_sign_and_its_curve_its_interval() -> None:
     told = as_json(fit_sweep(sweep("losses", 3), WEIGHTS, QUICK), {})["targets"]["loss/0"]
     assert told["better"] == "lower"

@@ -163,12 +163,12 @@ def test_the_command_measures_costs_before_anything_runs(place: Path, tmp_path: 
 
 
 def test_a_budget_leaves_trials_out_and_says_so(place: Path, tmp_path: Path) -> None:
-    out = designed(place, tmp_path / "a", budget="65s")
+    out = designed(place, tmp_path / "a", budget="55s")
     design = read_design(out)
     assert len(design.trials) == 4
-    assert design.cost["seconds"] <= 65
+    assert design.cost["seconds"] <= 55
     (left,) = design.cost["left_out"]
-    assert (left["kinds"], left["why"]) == (["centroid"], "over the budget of 65s")
+    assert (left["kinds"], left["why"]) == (["centroid"], "over the budget of 55s")
     with pytest.raises(ConfigError, match="does not hold the 4 trials"):
         designed(place, tmp_path / "b", budget="30s")
 
