@@ -75,7 +75,7 @@ def killed_in_the_middle(out: Path) -> str:
     """`curate sweep run`, killed while its first trial trains; that trial."""
     words = [sys.executable, "-m", "pipelines.cli", "sweep", "run", str(out)]
     process = subprocess.Popen(words, stderr=subprocess.DEVNULL, env={**os.environ, "OMP_NUM_THREADS": "1"})
-    until = time.monotonic() + 300
+    until = time.monotonic() + 900
     while time.monotonic() < until and not list(out.glob("trials/*/run/metrics.jsonl")):
         assert process.poll() is None
         time.sleep(0.02)
