@@ -75,8 +75,9 @@ def propose(
     """The proposal; `level` is that of the intervals, `alpha` what p must not exceed."""
     space = belief.task.space
     named = {name: space.row(point) for name, point in baselines(space).items()}
+    # of equals the first counts: the prior stands first
     drawn = sample(limits.bounded(), LOOKED, seed, item)
-    looked = limits.keep(np.concatenate([drawn, belief.task.rows, *(row[None] for row in named.values())]))
+    looked = limits.keep(np.concatenate([*(row[None] for row in named.values()), drawn, belief.task.rows]))
 
     def careful(rows: Floats) -> Floats:
         mean, sd = belief.predict(rows)

@@ -19,6 +19,8 @@ SHARPNESS = 4.0
 """Weights are mean squared errors to the power of -mixes / 4: half as sure as if errors were independent and normal, as
 pseudo-BMA (Yao et al. 2018) has it, since the errors' own scatter is not in it."""
 LEAST_WEIGHT = 0.02
+LEAST_ERROR = 1e-12
+"""Below, errors are rounding."""
 
 
 @dataclass(frozen=True)
@@ -84,9 +86,7 @@ def try_all(task: Task, names: Sequence[str], folds: int, seed: int, item: str) 
 
 def weights_of(tried: Sequence[Tried], mixes: int) -> Floats:
     """[k] summing to one: what each candidate is believed, by its held-out error."""
-    errors = np.array([one.skill.rmse for one in tried])
-    if errors.min() <= 0:
-        return np.asarray(errors <= 0, np.float64) / np.sum(errors <= 0)
+    errors = np.maximum([one.skill.rmse for one in tried], LEAST_ERROR)
     powers = (errors / errors.min()) ** (-2 * mixes / SHARPNESS)
     return np.asarray(powers / powers.sum(), np.float64)
 
