@@ -1,6 +1,6 @@
 """What fused demonstrations (AIM) cost beside whole ones: tokens of a prompt, time to the first token, memory.
 
-    python benchmarks/bench_aim.py [--tokens 49 | 576] [--shots 1,2,4,8,16,32] [--repeats 3] [--threads N]
+    python benchmarks/bench_aim.py [--tokens 49 | 576] [--shots 1,2,4,8,16,32] [--repeats 3] [--aim pool=8 ...]
 
 49      the embedded model with a grid of 7 x 7 tokens a picture
 576     a random tower of 24 x 24 tokens (336 pixels, patches of 14; 4 layers of 256) before the embedded language model;
@@ -24,6 +24,7 @@ from pathlib import Path
 import torch
 from common import say_machine
 
+from curate.settings import build, with_overrides
 from pipelines.wheels import Wheels
 from train.config import ComputeSettings
 from train.data.rendering import Renderer, RenderSettings
@@ -109,13 +110,14 @@ def main() -> None:
     parser.add_argument("--shots", default="1,2,4,8,16,32")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=None)
-    parser.add_argument("--pool", type=int, default=1, help="virtual tokens that become one")
+    parser.add_argument("--aim", nargs="*", default=[], help="settings of AIM, such as pool=8 verbatim=none")
     arguments = parser.parse_args()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     say_machine("torch", "transformers")
     print(f"{torch.get_num_threads()} threads, {arguments.tokens} tokens a picture, medians of {arguments.repeats}\n")
-    aim = AimSettings(span="answer", pool=arguments.pool)
+    aim = build(AimSettings, with_overrides({}, arguments.aim))
+    print(f"AIM: {aim.model_dump(exclude_unset=True) or 'as it is by default'}\n")
     with tempfile.TemporaryDirectory() as folder:
         place = made(arguments.tokens, Path(folder))
         whole, cold = reader(place, None), reader(place, aim)

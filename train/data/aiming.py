@@ -88,7 +88,7 @@ class Pieces:
         kinds[self.prefix + front : begin - between] = QUESTION
         kinds[answers] = ANSWER
         whole = self.settings.span == "text"
-        left_out = {QUESTION: not whole, TEMPLATE: not (whole or self.settings.separators)}
+        left_out = {QUESTION: not whole, TEMPLATE: not (whole or self.settings.words)}
         kinds[np.isin(kinds, [kind for kind, out in left_out.items() if out]) | (ids == self.renderer.placeholder)] = 0
         kinds[: self.prefix] = 0
         return kinds
@@ -153,6 +153,9 @@ class AimCollate(Collate):
         inputs = queries.inputs | {f"aim.{name}": tensor for name, tensor in self._others(usable, queries, shown).items()}
         return replace(queries, inputs=inputs | self._whole(usable))
 
+    def _groups(self, kinds: Sequence[Kinds]) -> list[int]:
+        return groups_of([some[some > 0].tolist() for some in kinds], self._aim.pool, self._aim.words)
+
     def _whole(self, usable: Sequence[Sequence[Aimed]]) -> "dict[str, torch.Tensor]":
         """The conversations as they are, for a teacher; nothing where one of them cannot be had."""
         if self._teacher is None:
@@ -173,7 +176,7 @@ class AimCollate(Collate):
             for shot, places in zip(shots, turns, strict=False):
                 rendered, kinds = self._pieces.demonstration(shot, places, images)
                 shown.append((_ready(loaded, rendered, sizes), kinds))
-            count = len(set(groups_of([kinds[kinds > 0] for _, kinds in shown], self._aim.pool)))
+            count = len(set(self._groups([kinds for _, kinds in shown])))
             rendered, slots = self._pieces.query(record["query"], turns[-1], images, count)
             return Aimed(_ready(loaded, rendered, sizes), slots, tuple(shown))
         except (BadSample, BadImage) as error:
@@ -208,7 +211,7 @@ class AimCollate(Collate):
         readies = [[ready for ready, _ in row] for row in rows]
         laid = self._batch(len(rows), list(self._laid(readies, pixels)), pixels, ())
         kinds = [some for row in rows for _, some in row]
-        groups = groups_of([some[some > 0] for some in kinds], self._aim.pool)
+        groups = self._groups(kinds)
         slots = _planes(queries.segments.shape, queries.contents, [one.slots for row in usable for one in row])
         own = {
             "segments": laid.segments, "kinds": _planes(laid.segments.shape, laid.contents, kinds), "slots": slots,

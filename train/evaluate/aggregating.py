@@ -38,7 +38,8 @@ class ModelAggregator:
         """`known`: what tells the frozen model and its processor from others."""
         self._backbone, self._language, self._sight, self._lines = backbone, language, sight, lines
         self._layers, self._pool = settings.resolved(backbone.depth), settings.pool
-        read = {"layers": list(self._layers), "span": settings.span, "separators": settings.separators}
+        self._verbatim = settings.words
+        read = {"layers": list(self._layers), "span": settings.span, "verbatim": settings.verbatim}
         self._known = {**known, **read, "dtype": str(language.dtype)}
         self._rendered = lru_cache(REMEMBERED)(self._render)
         self._pieces = pieces
@@ -57,7 +58,7 @@ class ModelAggregator:
         demonstration does not fit."""
         ids, kinds = self._rendered(turn)
         words, sorts = ids[kinds > 0], kinds[kinds > 0]
-        return words, sorts, groups_of([sorts], self._pool)
+        return words, sorts, groups_of([sorts.tolist()], self._pool, self._verbatim)
 
     def aggregate(self, turns: Sequence[Turn]) -> list[torch.Tensor | None]:
         """[n, layers * D] of each; None for one that cannot be rendered or whose picture cannot be used."""

@@ -22,13 +22,13 @@ from train.model.aim.backbone import backbone_of
 from train.model.aim.forward import aggregated, fused_inputs, virtual_tokens
 from train.model.aim.loading import attach
 from train.model.aim.projection import groups_of, pooled, unit_size
-from train.model.aim.settings import ANSWER, QUESTION, TEMPLATE
+from train.model.aim.settings import ANSWER, QUESTION, TEMPLATE, Verbatim
 from train.model.aim.starting import Sums, _targets, begin_with_ridge
 from train.model.aim.states import states_of
 from train.model.aim.teaching import taught, teacher_logits
 
 NAMES = ["vicuna", "chatml", "qwen", "idefics"]
-ALL = AimSettings(layers=(1,), separators=False, init="random")
+ALL = AimSettings(layers=(1,), verbatim="none", init="random")
 LAST = RenderSettings(loss="last")
 
 
@@ -78,7 +78,7 @@ def test_without_demonstrations_the_prompt_is_the_plain_one(made: Made) -> None:
 def test_words_as_virtual_tokens_are_demonstrations_without_pictures(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
     """V := the embeddings of all words of the demonstrations' turns gives the loss of a prompt of text alone."""
     monkeypatch.setattr(Projection, "forward", lambda self, states: states[:, 0])
-    made.projection.settings = AimSettings(layers=(0,), separators=False)
+    made.projection.settings = AimSettings(layers=(0,), verbatim="none")
     one = loaded(1, 2)
     found = made.losses(made.collate([(one,)]))
     del made.model.aim
@@ -252,28 +252,28 @@ def test_a_demonstrations_words_are_the_templates_the_questions_or_the_answers(p
     ("settings", "kept"),
     [
         (AimSettings(), {TEMPLATE, QUESTION, ANSWER}),
-        (AimSettings(separators=False), {TEMPLATE, QUESTION, ANSWER}),
-        (AimSettings(span="answer"), {TEMPLATE, ANSWER}),
-        (AimSettings(span="answer", separators=False), {ANSWER}),
+        (AimSettings(verbatim="none"), {TEMPLATE, QUESTION, ANSWER}),
+        (AimSettings(span="answer", verbatim="template"), {TEMPLATE, ANSWER}),
+        (AimSettings(span="answer", verbatim="none"), {ANSWER}),
     ],
 )
-def test_span_and_separators_say_which_words_are_kept(
-    processors: dict[str, Any], settings: AimSettings, kept: set[int]
-) -> None:
+def test_span_and_verbatim_say_which_words_are_kept(processors: dict[str, Any], settings: AimSettings, kept: set[int]) -> None:
     record = loaded(1, 2).sample.record
     pieces = Pieces(Renderer(processors["chatml"], LAST), settings)
     _, kinds = pieces.demonstration(record["demonstrations"][0], record["turns"][0], 3)
     assert {*kinds[kinds > 0].tolist()} == kept
 
 
-def test_separators_stand_as_they_are(processors: dict[str, Any]) -> None:
+@pytest.mark.parametrize("verbatim", ["none", "template", "answer"])
+def test_some_words_stand_as_they_are(processors: dict[str, Any], verbatim: Verbatim) -> None:
+    settings = AimSettings(layers=(1,), init="random", verbatim=verbatim)
     for name in NAMES:
-        made = Made(name, processors, AimSettings(layers=(1,), init="random"))
+        made = Made(name, processors, settings)
         batch = made.collate([(loaded(1, 2),)])
         kinds, words = batch.inputs["aim.kinds"], batch.inputs["aim.input_ids"]
         virtual, own = made.virtual(batch), backbone_of(made.model).table(words[kinds > 0])
         same = torch.isclose(virtual, own).all(-1)
-        assert same.tolist() == (kinds[kinds > 0] == TEMPLATE).tolist(), name
+        assert same.tolist() == [kind in settings.words for kind in kinds[kinds > 0].tolist()], name
 
 
 def test_the_ridge_aims_questions_at_pictures_and_answers_at_words(made: Made) -> None:
@@ -296,6 +296,7 @@ def test_pooling_takes_means_of_neighbours_within_a_demonstration() -> None:
     vectors = torch.arange(8.0)[:, None].expand(-1, 2)
     assert pooled(vectors, torch.tensor(groups_of(kinds, 2)))[:, 0].tolist() == [0, 1.5, 3, 4.5, 6, 7]
     assert groups_of(kinds, 1) == list(range(8))
+    assert groups_of(kinds, 2, (1, 3)) == [0, 1, 1, 2, 3, 4, 5, 6]
 
 
 def test_virtual_tokens_have_the_size_of_words(made: Made) -> None:

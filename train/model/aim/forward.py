@@ -8,7 +8,6 @@ from torch import Tensor
 
 from train.model.aim.backbone import Backbone, backbone_of
 from train.model.aim.projection import Projection, pooled
-from train.model.aim.settings import TEMPLATE
 from train.model.isolation import isolating_mask
 
 if TYPE_CHECKING:
@@ -39,11 +38,11 @@ def aggregated(model: "PreTrainedModel", backbone: Backbone, inputs: Mapping[str
 def virtual_tokens(
     backbone: Backbone, projection: Projection, states: Tensor, words: Tensor, kinds: Tensor, groups: Tensor
 ) -> Tensor:
-    """[g, D] of states [n, layers, D] on kept words [n] of some kinds [n]: projected, but for the template's words where those
-    separate, and neighbours of a group pooled."""
+    """[g, D] of states [n, layers, D] on kept words [n] of some kinds [n]: projected, neighbours of a group pooled, and some
+    words as they are."""
     made = projection(states)
-    if projection.settings.separators:
-        made = torch.where((kinds == TEMPLATE)[:, None], backbone.table(words).to(made), made)
+    for kind in projection.settings.words:
+        made = torch.where((kinds == kind)[:, None], backbone.table(words).to(made), made)
     return pooled(made, groups)
 
 

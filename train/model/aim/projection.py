@@ -1,6 +1,6 @@
 """The one thing that AIM trains: from hidden states to vectors that stand where words stand."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -57,12 +57,13 @@ def pooled(vectors: Tensor, groups: Tensor) -> Tensor:
     return sums / torch.bincount(groups, minlength=count)[:, None]
 
 
-def groups_of(kinds: Iterable[Iterable[int]], pool: int) -> list[int]:
-    """For the kinds of each demonstration's kept words, which virtual token the state on each goes into: up to `pool`
-    neighbours of a kind share one."""
+def groups_of(kinds: Iterable[Iterable[int]], pool: int, verbatim: Collection[int] = ()) -> list[int]:
+    """For the kinds of each demonstration's kept words, which token of the prompt the state on each goes into: up to `pool`
+    neighbours of a kind share one, but for kinds that stand as they are."""
     found: list[int] = []
     start = 0
-    for run in (list(run) for one in kinds for _, run in groupby(one)):
-        found += [start + at // pool for at in range(len(run))]
-        start += -(-len(run) // pool)
+    for kind, run in ((kind, list(run)) for one in kinds for kind, run in groupby(one)):
+        room = 1 if kind in verbatim else pool
+        found += [start + at // room for at in range(len(run))]
+        start += -(-len(run) // room)
     return found

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from curate.settings import Settings
 
@@ -11,6 +11,7 @@ TEMPLATE, QUESTION, ANSWER = 1, 2, 3
 """Kinds of a demonstration's words: the chat template's, its question's (with what stands beside its pictures), its answer's.
 0 is a word that is not kept."""
 
+Verbatim = Literal["none", "template", "answer"]
 Init = Literal["ridge", "identity", "random"]
 
 
@@ -24,11 +25,12 @@ class AimSettings(Settings):
     """Of several layers: a learned mix, or all side by side, each with a part of the projection of its own."""
 
     span: Span = "text"
-    """Words of a demonstration whose states are kept: its answer, or its question and answer."""
+    """Words of a demonstration whose states are read: its answer's, or its question's and answer's; with `verbatim: none` also
+    the template's."""
 
-    separators: bool = True
-    """Leave the words that the chat template puts around questions and answers as they are, so that virtual tokens stand in
-    turns as the model knows them; false: of the whole text they become virtual tokens too, of the answer they are left out."""
+    verbatim: Verbatim = "answer"
+    """Words of a demonstration that stand between its virtual tokens as they are: the chat template's around questions and
+    answers, so that virtual tokens stand in turns as the model knows them; the answer's too; or none."""
 
     pool: int = Field(default=1, gt=0)
     """So many neighbouring vectors of a demonstration become one, their mean: prompts that many times shorter."""
@@ -56,6 +58,17 @@ class AimSettings(Settings):
         if len(set(layers)) != len(layers):
             raise ValueError("names a layer twice")
         return layers
+
+    @model_validator(mode="after")
+    def _something_fused(self) -> "AimSettings":
+        if self.span == "answer" and self.verbatim == "answer":
+            raise ValueError("span: answer with verbatim: answer leaves nothing to fuse; set verbatim to template or none")
+        return self
+
+    @property
+    def words(self) -> tuple[int, ...]:
+        """Kinds of words that stand as they are."""
+        return {"none": (), "template": (TEMPLATE,), "answer": (TEMPLATE, ANSWER)}[self.verbatim]
 
     def resolved(self, depth: int) -> tuple[int, ...]:
         """Layers as 0 (the embeddings) to `depth` (behind the last, normed). ValueError for one that is not there."""

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from train.model.aim.backbone import Backbone, backbone_of
 from train.model.aim.forward import OWN, aggregated, projection_of
-from train.model.aim.settings import ANSWER, QUESTION, TEMPLATE
+from train.model.aim.settings import ANSWER, QUESTION
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -66,7 +66,8 @@ def begin_with_ridge(model: "PreTrainedModel", batches: Iterable[Mapping[str, Te
         own = {name.removeprefix(OWN): tensor for name, tensor in inputs.items() if name.startswith(OWN)}
         if own:
             states, targets = _states(model, backbone, projection, own), _targets(backbone, own)
-            learned = own["kinds"][own["kinds"] > 0] != TEMPLATE if projection.settings.separators else slice(None)
+            kinds = own["kinds"][own["kinds"] > 0]
+            learned = ~torch.isin(kinds, torch.tensor(projection.settings.words, device=kinds.device))
             sums.add(states[learned], targets[learned] / projection.size)
     if sums.count:
         weight, bias = sums.solved(ridge)
