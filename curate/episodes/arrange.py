@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from curate.episodes.dice import Dice, Floats, Ints, Mask
-from curate.episodes.orders import ORDERS
+from curate.episodes.orders import ORDERS, Standing
 from curate.episodes.pool import Pool
 
 
@@ -22,9 +22,9 @@ class Taken:
         shape = (len(self.rows), count)
         return Taken(self.rows[used].reshape(shape), self.similarity[used].reshape(shape), self.slots[used].reshape(shape))
 
-    def arranged(self, pattern: Ints, order: str, dice: Dice) -> tuple[Ints, Floats]:
+    def arranged(self, pattern: Ints, order: str, dice: Dice, pool: Pool) -> tuple[Ints, Floats]:
         """Rows and similarities [K, S] so that position j shows slot pattern[j]; within a slot the order decides."""
-        turn = ORDERS.get(order)(self.similarity, dice)
+        turn = ORDERS.get(order)(Standing(self.similarity, pool.places[self.rows]), dice)
         by_slot = np.argsort(np.take_along_axis(self.slots, turn, axis=1), axis=1, kind="stable")
         turn = np.take_along_axis(turn, by_slot, axis=1)
         places = np.argsort(pattern, axis=1, kind="stable")

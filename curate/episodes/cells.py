@@ -16,6 +16,7 @@ from curate.errors import ConfigError
 def cells_of(settings: EpisodeSettings) -> list[Cell]:
     """All cells of the plans; ConfigError where a name is unknown or shots and ways do not go together."""
     cells = [cell for at, plan in enumerate(settings.episodes) for cell in _of_plan(plan, f"episodes.{at}")]
+    _check_documents(settings)
     names = [cell.name for cell in cells]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
@@ -37,6 +38,25 @@ def _of_plan(plan: Plan, where: str) -> list[Cell]:
     return cells
 
 
+def _check_documents(settings: EpisodeSettings) -> None:
+    """ConfigError where a plan asks for what one document cannot give."""
+    for at, plan in enumerate(settings.episodes):
+        within = SELECTORS.get(plan.selector).within_document
+        if plan.order == "document" and not within:
+            raise ConfigError(
+                f"episodes.{at}: order document keeps the order of one document and goes with selector: document"
+            )
+        if within and (FORMATS.get(plan.format).by_concept or plan.answers != "free"):
+            raise ConfigError(
+                f"episodes.{at}: demonstrations from the query's document cannot be balanced;"
+                f" selector {plan.selector} goes with format caption or open_qa and answers: free"
+            )
+        if within and settings.guard.source:
+            raise ConfigError(
+                f"episodes.{at}: guard.source refuses what selector {plan.selector} wants, the query's own document"
+            )
+
+
 def stocks_of(cells: list[Cell], pool: Pool) -> dict[str, Stock]:
     """What each format can use of a pool."""
     return {name: Stock(pool, FORMATS.get(name).accepts(pool)) for name in {cell.plan.format for cell in cells}}
@@ -50,7 +70,7 @@ def fit(cells: list[Cell], stocks: dict[str, Stock], settings: EpisodeSettings) 
 
 def _fit(cell: Cell, stock: Stock, settings: EpisodeSettings) -> Mask:
     pool = stock.pool
-    accepted = SELECTORS.get(cell.plan.selector).accepts(stock) & stock.usable
+    accepted = SELECTORS.get(cell.plan.selector).accepts(stock, cell.shots) & stock.usable
     if not FORMATS.get(cell.plan.format).by_concept:
         return accepted & (stock.by_task.size_of(pool.tasks) > cell.shots)
     each = max(1, -(-cell.shots // cell.ways))

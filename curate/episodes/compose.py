@@ -49,7 +49,7 @@ class Task:
         """What guard and selector leave of candidates [Q, G, C]."""
         rows, flat = self.scene.queries, candidates.reshape(len(candidates), -1)
         similarity = self.scene.pool.similarity(rows, flat)
-        allowed = self.guard.allow(rows, flat, similarity).reshape(candidates.shape)
+        allowed = self.guard.allow(rows, flat, similarity, self.selector.within_document).reshape(candidates.shape)
         similarity = similarity.reshape(candidates.shape)
         if self.selector.by_similarity:
             best = np.argsort(np.where(candidates >= 0, -similarity, np.inf), axis=2, kind="stable")
@@ -102,7 +102,7 @@ class Composer:
         taken = Taken(rows, picked.similarity.reshape(slots.shape), slots).only(used, cell.shots)
         by_slot = np.empty_like(slot_of)
         np.put_along_axis(by_slot, slot_of, np.take_along_axis(concepts[kept], picked.groups, axis=1), axis=1)
-        placed = taken.arranged(pattern, cell.plan.order, dice)
+        placed = taken.arranged(pattern, cell.plan.order, dice, self.pool)
         return task.drafts(kept, placed, plan.slots, plan.letters, by_slot), kept
 
     def _options(self, task: Task) -> Ints:
@@ -133,7 +133,7 @@ class Composer:
         slots = (np.arange(shots) >= few[kept][:, None]).astype(np.int64)
         rows = picked.rows.reshape(slots.shape)
         taken = Taken(rows, picked.similarity.reshape(slots.shape), slots)
-        placed = taken.arranged((~same[kept]).astype(np.int64), task.cell.plan.order, scene.dice.at(kept))
+        placed = taken.arranged((~same[kept]).astype(np.int64), task.cell.plan.order, scene.dice.at(kept), self.pool)
         none = np.zeros((len(kept), shots + 1), dtype=np.int64)
         return task.drafts(kept, placed, none, none, none[:, :0]), kept
 

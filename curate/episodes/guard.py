@@ -25,11 +25,14 @@ class Guard:
     refused: Counter[str] = field(default_factory=Counter)
     considered: int = 0
 
-    def allow(self, queries: Ints, candidates: Ints, similarity: Floats) -> Mask:
-        """Which candidates [Q, C] (-1 for none) may stand with their query [Q]."""
+    def allow(self, queries: Ints, candidates: Ints, similarity: Floats, within_document: bool = False) -> Mask:
+        """Which candidates [Q, C] (-1 for none) may stand with their query [Q]. `within_document`: the query's own document
+        is what was asked for, so its rule alone does not hold."""
         allowed = np.asarray(candidates >= 0)
         self.considered += int(allowed.sum())
         for rule, broken in self._against_query(queries, candidates, similarity).items():
+            if rule == "document" and within_document:
+                continue
             self.refused[rule] += int((allowed & broken).sum())
             allowed &= ~broken
         return allowed

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from curate.episodes.selectors import SELECTORS
 from curate.episodes.settings import LintSettings
 from curate.schema import Episode, Image, Shot
 
@@ -15,13 +16,15 @@ class Leaks:
         self._seen: set[int] = set()
         self._ids: set[str] = set()
         self.leaks = Counter(dict.fromkeys(("same_record", "same_image", "same_document"), 0))
+        self.asked = Counter(dict.fromkeys(("same_document",), 0))
         self.duplicates = Counter(dict.fromkeys(("episodes", "ids", "images_in_an_episode"), 0))
 
     def add(self, episode: Episode) -> None:
         """Takes in one episode."""
         query, shots = episode.query, episode.demonstrations
         self.leaks["same_record"] += any(shot.demonstration_id == query.demonstration_id for shot in shots)
-        self.leaks["same_document"] += any(shot.document_id == query.document_id != "" for shot in shots)
+        documents = self.asked if _stays_within(episode.selector) else self.leaks
+        documents["same_document"] += any(shot.document_id == query.document_id != "" for shot in shots)
         self.leaks["same_image"] += any(self._alike(shot.images, query.images) for shot in shots)
         self.duplicates["images_in_an_episode"] += self._repeats(shots)
         signature = hash(_signature(episode))
@@ -53,6 +56,11 @@ class Leaks:
                 if self._bits is not None and _distance(one, other) <= self._bits:
                     return True
         return False
+
+
+def _stays_within(selector: str) -> bool:
+    """Whether a selector takes demonstrations from the query's document by design; other tools' selectors do not."""
+    return selector in SELECTORS and SELECTORS.get(selector).within_document
 
 
 def _distance(one: Image, other: Image) -> int:

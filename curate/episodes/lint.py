@@ -63,6 +63,8 @@ class LintReport:
     leaks: dict[str, int]
     duplicates: dict[str, int]
     failures: list[str]
+    asked: dict[str, int] = field(default_factory=dict)
+    """What would be a leak if the plan's selector did not ask for it."""
     built: str = ""  # digest of the episodes' manifest
 
     @property
@@ -89,7 +91,7 @@ def lint(episodes: Iterable[Episode], settings: LintSettings | None = None) -> L
     cells = [tallies[key].report(key, settings, judged) for key in sorted(tallies)]
     failures = [*_shortcuts(cells, settings), *leaks.failures(settings)]
     found, repeated = dict(sorted(leaks.leaks.items())), dict(sorted(leaks.duplicates.items()))
-    return LintReport(count, settings.model_dump(mode="json"), cells, found, repeated, failures)
+    return LintReport(count, settings.model_dump(mode="json"), cells, found, repeated, failures, dict(leaks.asked))
 
 
 def lint_run(run: Run, margin: float | None = None) -> LintReport:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _HEX = re.compile(r"[0-9a-fA-F]{16}\Z")
+_NODE = re.compile(r"#([0-9]{1,9})\Z")
 
 
 def normal(text: str) -> str:
@@ -85,6 +86,7 @@ class Pool:
     names: list[str]  # by concept code
     related: Ints  # sorted a * len(names) + b for concepts a, b that one picture bears, in whatever records
     documents: Ints  # [N]
+    places: Ints  # [N] demonstrations of the same document and source that stand before it there; -1 where unknown
     sources: Ints  # [N]
     images: Ints  # [N, M]
     hashes: Bits  # [N, M]
@@ -114,6 +116,7 @@ class Pool:
         first = concepts.array(names[0] if names else None for names in lists)
         second = concepts.array(names[1] if len(names) > 1 else None for names in lists)
         related = _related(column["images"], lists, concepts)
+        documents, sources = Codes().array(name or None for name in column["document_id"]), Codes().array(column["source"])
         return cls(
             table=table,
             ids=column["id"],
@@ -126,8 +129,9 @@ class Pool:
             broader=second,
             names=_names(column, concepts),
             related=related,
-            documents=Codes().array(name or None for name in column["document_id"]),
-            sources=Codes().array(column["source"]),
+            documents=documents,
+            places=_places(table, documents, sources),
+            sources=sources,
             images=images.codes,
             hashes=images.hashes,
             vectors=None if vectors is None else vectors.astype(np.float16, copy=False),
@@ -208,6 +212,28 @@ def _names(column: dict[str, list[Any]], concepts: Codes) -> list[str]:
             if normal(name):
                 written[concepts.of(normal(name))][" ".join(name.split())] += 1
     return [max(written[code], key=written[code].__getitem__) for code in range(len(written))]
+
+
+def _places(table: "pa.Table", documents: Ints, sources: Ints) -> Ints:
+    """[N] ranks within a document by the node that a demonstration was made of, which `curate align` writes behind the # of
+    its record; equal nodes by row. -1 where there is no document or no node."""
+    import pyarrow.compute as pc
+
+    records = pc.struct_field(table.column("provenance"), "record").to_pylist()
+    nodes = np.array([int(found[1]) if (found := _NODE.search(record or "")) else -1 for record in records], dtype=np.int64)
+    placed = np.flatnonzero((documents >= 0) & (nodes >= 0))
+    page = documents[placed] * (sources.max(initial=0) + 1) + sources[placed]
+    order, ranks = ranked_within(page, nodes[placed])
+    places = np.full(len(documents), -1, dtype=np.int64)
+    places[placed[order]] = ranks
+    return places
+
+
+def ranked_within(groups: Ints, by: Ints) -> tuple[Ints, Ints]:
+    """The order [N] by group, then by `by`, ties as they come; and the ranks [N] within the group, in that order."""
+    order = np.lexsort((by, groups))
+    _, first, sizes = np.unique(groups[order], return_index=True, return_counts=True)
+    return order, np.arange(len(order)) - np.repeat(first, sizes)
 
 
 def _related(images: list[list[dict[str, Any]]], lists: list[list[str]], concepts: Codes) -> Ints:

@@ -23,7 +23,7 @@ class GuardSettings(Settings):
     """No demonstration whose vector has a larger cosine with the query's; null switches the rule off. Of several images
     the vector is their mean direction, so there the rules on bytes and hashes are the ones that see each image."""
     document: bool = True
-    """No demonstration from the query's document."""
+    """No demonstration from the query's document, but in plans whose selector takes them from there."""
     source: bool = False
     """No demonstration from the query's source. Where each drawing style of the same concepts is a source, the query is
     then in another style than every demonstration."""
@@ -37,9 +37,9 @@ class Plan(Settings):
     format: str
     """multiple_choice, open_qa, caption or classification."""
     selector: str = "rices"
-    """random, concept or rices."""
+    """random, concept, rices or document."""
     order: str = "random"
-    """random, similar_last or similar_first; where labels are balanced, within each label."""
+    """random, similar_last, similar_first or document; where labels are balanced, within each label."""
     shots: list[Shots] | dict[Shots, float] = Field(default=[0, 1, 2, 4, 8])
     """Demonstrations in all: a list (equal shares) or a distribution {shots: share}."""
     ways: Ways | list[Ways] = 2
@@ -118,6 +118,7 @@ class LintSettings(Settings):
     perceptual_bits: int | None = Field(default=4, ge=0, le=63)
     """Images within this many perceptual-hash bits count as the same; null compares refs alone."""
     max_leaks: int = Field(default=0, ge=0)
-    """Episodes that may show their query's image or document among the demonstrations."""
+    """Episodes that may show their query's image or document among the demonstrations; those whose selector asks for the
+    document are counted and do not fail."""
     max_duplicates: int = Field(default=0, ge=0)
     """Episodes that may repeat another one, or an image within themselves."""

@@ -6,7 +6,16 @@ from functools import cached_property
 import numpy as np
 
 from curate.episodes.dice import Dice, Ints, Mask
-from curate.episodes.pool import Groups, Pool
+from curate.episodes.pool import Codes, Groups, Pool, ranked_within
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The demonstrations of every document and task, one after the other, each document in its order."""
+
+    rows: Ints  # [U]
+    at: Ints  # [N] where a row stands in `rows`, -1 where its place is unknown
+    earlier: Ints  # [N] how many of its document and task stand before it, -1 where its place is unknown
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +52,20 @@ class Stock:
         rows = np.flatnonzero(self.usable & (self.pool.concepts >= 0))[::-1]
         parents[self.pool.concepts[rows]] = self.pool.broader[rows]  # the first row's wins
         return Groups.of(parents, len(parents), np.ones(len(parents), dtype=bool))
+
+    @cached_property
+    def reading(self) -> Reading:
+        """All that have a place in a document, in its order."""
+        pool = self.pool
+        kept = np.flatnonzero(self.usable & (pool.places >= 0))
+        pages = Codes().array(
+            zip(*(codes[kept].tolist() for codes in (pool.documents, pool.sources, pool.tasks)), strict=True)
+        )
+        order, ranks = ranked_within(pages, pool.places[kept])
+        rows = kept[order]
+        at, earlier = np.full((2, len(pool)), -1, dtype=np.int64)
+        at[rows], earlier[rows] = np.arange(len(rows)), ranks
+        return Reading(rows, at, earlier)
 
     def _grouped(self, codes: Ints, count: int | None = None) -> Groups:
         count = int(codes.max(initial=-1)) + 1 if count is None else count

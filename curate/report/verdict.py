@@ -215,7 +215,7 @@ def _balance(cell: Mapping[str, Any]) -> Balance | None:
 
 
 def _counts(data: Mapping[str, Any]) -> list[tuple[str, str]]:
-    found = [(kind, data.get(name)) for kind, name in (("leak", "leaks"), ("duplicate", "duplicates"))]
+    found = [(kind, data.get(name)) for kind, name in (("leak", "leaks"), ("asked for", "asked"), ("duplicate", "duplicates"))]
     return [
         (f"{kind}: {words(str(k))}", whole(n)) for kind, part in found if isinstance(part, Mapping) for k, n in part.items()
     ]

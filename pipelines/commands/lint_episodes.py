@@ -60,6 +60,7 @@ def show_lint(report: "LintReport") -> None:
     head = ("shots/options", "n", "%", *RULES.values())
     table(f"percent right without a look, {report.episodes:,} episodes (chance: %)", head, rows)
     counts = [(what.replace("_", " "), f"{count:,}") for what, count in {**report.leaks, **report.duplicates}.items()]
+    counts += [(f"{what.replace('_', ' ')}, asked for", f"{count:,}") for what, count in report.asked.items() if count]
     table("leaks and duplicates", ("", "episodes"), counts)
 
 

@@ -17,8 +17,12 @@ class Selector(Protocol):
     by_similarity: bool
     """Candidates are sorted by their cosine to the query, most similar first."""
 
-    def accepts(self, stock: Stock) -> Mask:
-        """[N] the queries it can serve."""
+    within_document: bool
+    """Candidates are from the query's own document, by design: the guard's `document` rule does not hold for them, and the
+    linter counts them as asked for."""
+
+    def accepts(self, stock: Stock, shots: int) -> Mask:
+        """[N] the queries it can serve with so many demonstrations, as far as is known before the guard."""
 
     def rank(self, scene: Scene, count: int) -> Ints:
         """Demonstrations whatever their label, [Q, C], best first, -1 for none."""
@@ -32,4 +36,4 @@ class Selector(Protocol):
 
 SELECTORS: Registry[Selector] = Registry("selector")
 
-from curate.episodes.selectors import concept, rices, uniform  # noqa: E402, F401
+from curate.episodes.selectors import concept, document, rices, uniform  # noqa: E402, F401

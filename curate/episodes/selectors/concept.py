@@ -11,8 +11,9 @@ class Concept:
     """Random demonstrations of the query's concept, then of the next broader one; distractors are its siblings."""
 
     by_similarity = False
+    within_document = False
 
-    def accepts(self, stock: Stock) -> Mask:
+    def accepts(self, stock: Stock, shots: int) -> Mask:
         """Queries that bear a concept."""
         return stock.usable & (stock.pool.concepts >= 0)
 

@@ -11,8 +11,9 @@ class Rices:
     """The query's nearest neighbours; distractors are the concepts that look most alike."""
 
     by_similarity = True
+    within_document = False
 
-    def accepts(self, stock: Stock) -> Mask:
+    def accepts(self, stock: Stock, shots: int) -> Mask:
         """Queries with a vector."""
         return stock.usable & (stock.pool.vectors is not None)
 

@@ -11,8 +11,9 @@ class Uniform:
     """Random demonstrations of the query's task; distractor concepts as often as they occur in the pool."""
 
     by_similarity = False
+    within_document = False
 
-    def accepts(self, stock: Stock) -> Mask:
+    def accepts(self, stock: Stock, shots: int) -> Mask:
         """Every query."""
         return stock.usable
 
