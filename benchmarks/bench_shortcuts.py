@@ -1,13 +1,14 @@
 """Which shortcuts few-shot formats let through: published ones rebuilt from real pictures, beside ours, in one run.
 
-    python benchmarks/bench_shortcuts.py [--run RUN] [--queries 120]
+    python benchmarks/bench_shortcuts.py [--run RUN] [--queries 120] [--only captions]
 
 The pictures are a class-labelled run's, by default tuxpaint's stamps in their class folders. From them are written, as
 the projects write them, and read back by `curate bench import`: the LLaVA conversations of the paper's fine-grained 2-way
 1-shot set (positive first, both option orders), VL-ICL Bench's open-ended naming, matching and operator induction, and
 OpenFlamingo's few-shot questions with random and with nearest (RICES) demonstrations. Ours are built by the kinds of
 `curate bench build`. Every row is scored by answerers without a model; only copy-nearest and kNN see a query's picture. The
-last table asks how much of a composed picture's count its ink, its objects' size and the ground they cover give away.
+first table is few-shot captioning (shortcut_captions.py); the last asks how much of a composed picture's count its ink, its
+objects' size and the ground they cover give away.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from typing import Any
 
 import numpy as np
 from common import sample_or_skip, say_machine
+from shortcut_captions import SETS, caption_rows, show_captions
 
 from curate.benches import Item
 from curate.benchmarks.baselines import baselines
@@ -315,8 +317,25 @@ def main() -> None:
     parser.add_argument("--run", default="", help="an embedded run with class-labelled demonstrations of cut-outs")
     parser.add_argument("--queries", type=int, default=120)
     parser.add_argument("--scenes", type=int, default=1200)
+    parser.add_argument("--captions", type=int, default=400, help="queries of few-shot captioning")
+    parser.add_argument("--only", choices=["captions"], help="one part alone")
     options = parser.parse_args()
-    say_machine("numpy", "pillow", "open_clip_torch")
+    say_machine("numpy", "pillow", "open_clip_torch", "pycocoevalcap", "rouge-score")
+    captions(options.captions)
+    if not options.only:
+        questions(options)
+
+
+def captions(queries: int) -> None:
+    """Few-shot captions, scored by CIDEr and ROUGE-L."""
+    for _, sample, _ in SETS.values():
+        sample_or_skip(sample.removeprefix("sample:"))
+    with tempfile.TemporaryDirectory() as temporary:
+        show_captions(list(caption_rows(Path(temporary), queries)))
+
+
+def questions(options: argparse.Namespace) -> None:
+    """Everything that is right or wrong, and what composed pictures give away."""
     with tempfile.TemporaryDirectory() as temporary:
         material = prepared(options.run, Path(temporary))
         rebuilt = {"paper": paper, "naming": naming, "matching": matching, "operators": operators}
