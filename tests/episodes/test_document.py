@@ -1,17 +1,29 @@
 """Episodes of one document: the query's nearest earlier pairs, in the document's order, and every other rule in force."""
 
+import io
+import json
 from collections import defaultdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image as Pillow
+from typer.testing import CliRunner
 
-from curate.episodes import EpisodeSettings, GuardSettings, Plan, lint
+from curate import images
+from curate.demonstrations import AlignSettings, align
+from curate.engine import Partition, PartWriter
+from curate.engine import run as run_stage
+from curate.episodes import EpisodeSettings, GuardSettings, Plan, build_episodes, lint
 from curate.episodes.pool import Pool
 from curate.errors import ConfigError
-from curate.schema import Demonstration, Provenance
+from curate.layout import Run
+from curate.schema import Demonstration, Document, Image, Node, Provenance, to_table
+from curate.settings import Settings
+from pipelines.cli import app
 
 Pages = dict[str, list[int]]
 """Nodes with a picture by document, in any order."""
@@ -174,3 +186,49 @@ def test_what_was_asked_for_is_counted_and_does_not_fail(made: Any) -> None:
     assert report.asked == {"same_document": 24}
     assert report.leaks["same_document"] == 0
     assert report.as_json()["asked"] == {"same_document": 24}
+
+
+class Write:
+    """Puts ready documents into a stage folder."""
+
+    name, version = "mine", "1"
+    settings = Settings()
+
+    def setup(self) -> None:
+        pass
+
+    def process(self, payload: list[Document], part: PartWriter) -> None:
+        part.saw(len(payload))
+        part.table(to_table(payload, Document))
+
+
+def page(run: Run, name: str, pictures: int) -> Document:
+    """Text and captioned pictures by turns, all pictures unlike each other."""
+    nodes = []
+    for at in range(pictures):
+        out, dice = io.BytesIO(), np.random.default_rng([at, *name.encode()])
+        Pillow.fromarray(dice.integers(0, 255, (8, 8, 3), dtype=np.uint8)).resize((64, 64)).save(out, "PNG")
+        facts = images.verify(out.getvalue())
+        image = Image(run.images.put(out.getvalue(), facts.extension), facts.width, facts.height, facts.phash)
+        caption = f"Step {at} of the page {name}"
+        nodes += [Node("text", text=f"Then comes step {at}."), Node("image", image=image, caption=caption)]
+    return Document(name, "pages", "Steps", "CC0", "en", tuple(nodes), (), Provenance("pages", name, ("mine:1",)))
+
+
+def test_aligned_pages_become_episodes_in_their_order_and_the_command_says_that_it_was_asked_for(
+    tmp_path: Path,
+) -> None:
+    run = Run.at(tmp_path / "run")
+    pages = [page(run, "z.html", 12), page(run, "a.html", 4)]
+    run_stage(Write(), [Partition(one.id, [one]) for one in pages], run.root / "documents" / "pages")
+    align(AlignSettings(), run)
+    settings = EpisodeSettings(episodes=[plan(3)], guard=GuardSettings(cosine=None))
+    assert build_episodes(run, settings).counts["out"] == 9 + 1
+    for e in run.built_episodes():
+        steps = [int(shot.answer.split()[1]) for shot in (*e.demonstrations, e.query)]
+        assert steps == list(range(steps[-1] - 3, steps[-1] + 1))
+        assert {shot.answer.rpartition(" ")[2] for shot in e.demonstrations} == {e.query.document_id}
+    shown = CliRunner().invoke(app, ["lint-episodes", str(tmp_path / "run")])
+    assert shown.exit_code == 0, shown.output
+    assert "same document, asked for" in shown.output
+    assert json.loads(run.episodes.read("lint.json"))["asked"] == {"same_document": 10}
