@@ -39,7 +39,7 @@ class AimSettings(Settings):
     """How the projection begins. ridge: in closed form, states on the question to the mean of what is seen in the picture,
     those on the answer to its words; identity; random."""
 
-    ridge: float = Field(default=1.0, gt=0)
+    ridge: float = Field(default=0.01, gt=0)
     """Strength of the ridge, relative to the mean eigenvalue of the states' covariance."""
 
     ridge_steps: int = Field(default=32, gt=0)
