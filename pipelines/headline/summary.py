@@ -54,7 +54,8 @@ class Summary:
     gains: list[Gain]
     average: Interval | None  # of the gains
     unseen: Interval | None
-    stages: dict[str, dict[str, float]]  # stage -> benchmark -> accuracy
+    stages: dict[str, dict[str, float]]  # stage -> benchmark -> accuracy, over the questions that all stages were asked
+    behind: dict[str, Interval]  # stage -> the tuned stage less it on those questions, the mean over the benchmarks
     controls: dict[str, dict[str, float]]  # stage -> condition -> mean accuracy over the benchmarks that have all seeds
     skill: dict[str, dict[str, float]]  # stage -> benchmark -> accuracy without demonstrations
     trained: dict[str, Trained]
@@ -77,6 +78,7 @@ def summarise(scores: Scores, trained: Mapping[str, Trained] | None = None) -> S
     whole = {bench: tables for bench, tables in found.items() if tables}
     gains = [_gain(scores, bench, tables) for bench, tables in whole.items()]
     unseen = [bench for bench in whole if bench in claim.unseen]
+    common = _common(scores)
     summary = Summary(
         shots=claim.shots,
         seeds=scores.experiment.seeds,
@@ -85,7 +87,8 @@ def summarise(scores: Scores, trained: Mapping[str, Trained] | None = None) -> S
         unseen=_average(
             claim, {bench: whole[bench] for bench in unseen}, [gain.reference for gain in gains if gain.bench in unseen]
         ),
-        stages=_stages(scores),
+        stages={stage: _means(tables) for stage, tables in common.items()},
+        behind=_behind(claim, common),
         controls=_controls(scores),
         skill=_skill(scores),
         trained=dict(trained or {}),
@@ -139,9 +142,32 @@ def _average(claim: ClaimSettings, whole: Mapping[str, Tables], references: Sequ
     return in_points(over_seeds(tables)) if tables else None
 
 
-def _stages(scores: Scores) -> dict[str, dict[str, float]]:
-    claim = scores.experiment.claim
-    return _accuracies(scores, [*claim.benches], "full", claim.shots)
+def _common(scores: Scores) -> dict[str, dict[str, list[Table]]]:
+    """Stage -> benchmark -> a table a seed, over the questions that all stages were asked."""
+    claim, found = scores.experiment.claim, dict[str, dict[str, list[Table]]]()
+    for bench in claim.benches:
+        stages = ("model", *scores.experiment.stages)
+        tables = {stage: known for stage in stages if (known := scores.by_seed(stage, bench, "full", claim.shots))}
+        asked = set.intersection(*({*table} for known in tables.values() for table in known)) if tables else set()
+        for stage, known in tables.items():
+            kept = [{group: value for group, value in table.items() if group in asked} for table in known]
+            if asked:
+                found.setdefault(stage, {})[bench] = kept
+    return found
+
+
+def _means(tables: Mapping[str, list[Table]]) -> dict[str, float]:
+    return {bench: POINTS * float(np.mean([list(table.values()) for table in known])) for bench, known in tables.items()}
+
+
+def _behind(claim: ClaimSettings, common: Mapping[str, dict[str, list[Table]]]) -> dict[str, Interval]:
+    mine = common.get(claim.tuned, {})
+    pairs = {
+        stage: [differences(mine[bench], known) for bench, known in tables.items() if bench in mine]
+        for stage, tables in common.items()
+        if stage != claim.tuned
+    }
+    return {stage: in_points(over_seeds(tables)) for stage, tables in pairs.items() if tables}
 
 
 def _skill(scores: Scores) -> dict[str, dict[str, float]]:

@@ -73,8 +73,10 @@ def _stages(summary: Summary, experiment: Experiment) -> str:
     rows = []
     for stage, scores in summary.stages.items():
         mean = f"{sum(scores.values()) / len(scores):.1f}" if len(scores) == len(benches) else ""
-        rows.append((titled(experiment, stage), *(f"{scores[b]:.1f}" if b in scores else "" for b in benches), mean))
-    return f"## All models\n\n{table(('model', *benches, 'mean'), rows)}"
+        less = shown(summary.behind[stage], signed=True) if stage in summary.behind else ""
+        rows.append((titled(experiment, stage), *(f"{scores[b]:.1f}" if b in scores else "" for b in benches), mean, less))
+    said = f"Over the questions that all were asked. The last column: {experiment.claim.tuned} less it, with its interval."
+    return f"## All models\n\n{said}\n\n{table(('model', *benches, 'mean', 'tuned less it'), rows)}"
 
 
 def _controls(summary: Summary, experiment: Experiment) -> str:

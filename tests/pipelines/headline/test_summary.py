@@ -21,7 +21,7 @@ from curate.storage import Folder
 from pipelines.headline.scores import read_scores
 from pipelines.headline.settings import Experiment, load_experiment
 from pipelines.headline.summary import Summary, summarise
-from pipelines.headline.telling import markdown, write_summary
+from pipelines.headline.telling import markdown, shown, write_summary
 from pipelines.headline.trained import trained_stages
 
 RECIPE = Path(__file__).parents[3] / "recipes" / "headline" / "headline.yaml"
@@ -40,8 +40,8 @@ def experiment() -> Experiment:
     return load_experiment(RECIPE, [], ["seeds=[0, 1]", f"claim={CLAIM}"])
 
 
-def evaluate(out: Path, label: str, cells: dict[tuple[str, str, int], float], knn: float = 0.8) -> None:
-    """An evaluation of a model: accuracy by (benchmark, condition, shots)."""
+def evaluate(out: Path, label: str, cells: dict[tuple[str, str, int], float], knn: float = 0.8, asked: int = GROUPS) -> None:
+    """An evaluation of a model: accuracy by (benchmark, condition, shots), of which the first questions were asked."""
     folder = Folder.of(out / "evaluations" / label)
     names = sorted({bench for bench, _, _ in cells})
     benches = tuple(EvaluatedBench(name, "d", "1", "", "choice", "choice", "", "") for name in names)
@@ -50,7 +50,7 @@ def evaluate(out: Path, label: str, cells: dict[tuple[str, str, int], float], kn
     for (bench, condition, shots), score in cells.items():
         answers = [
             Answer(f"{g}/{i}", str(g), "A", float(g < round(score * GROUPS)), (0.0, -1.0))
-            for g in range(GROUPS)
+            for g in range(asked)
             for i in range(2)
         ]
         folder.write(answers_name(bench, condition, shots), "".join(answer.line() for answer in answers).encode())
@@ -100,6 +100,22 @@ def test_figures_and_promises(experiment: Experiment, tmp_path: Path) -> None:
         "over_knn": 7.5, "siblings_over_knn": 7.5, "shuffled_over_chance": 0, "swapped_over_chance": 20,
     }  # fmt: skip
     assert [kept.kept for kept in found.goals] == [True, False, True, False]
+
+
+def test_models_stand_beside_each_other_on_the_questions_that_all_were_asked(experiment: Experiment, tmp_path: Path) -> None:
+    """The tuned stage is right in the first 34 of 40 questions, and in 20 of the 20 that the arm was asked too."""
+    lay(tmp_path)
+    benches = ("emoji-concepts", "stamps-classes")
+    for seed in (0, 1):
+        cells = {(bench, "full", shots): 0.4 for bench in benches for shots in (1, 2)}
+        evaluate(tmp_path, f"flat-{seed}", cells, asked=20)
+    found = summary(experiment, tmp_path)
+    assert found.gains[0].tuned.mean == pytest.approx(87.5)
+    assert found.stages["coherent"] == pytest.approx(dict.fromkeys(benches, 100))
+    assert found.stages["flat"] == pytest.approx(dict.fromkeys(benches, 80))
+    assert found.behind["flat"].mean == pytest.approx(20)
+    assert "coherent" not in found.behind
+    assert f"| 80.0 | {shown(found.behind['flat'], signed=True)} |" in markdown(found, experiment)
 
 
 def test_what_is_not_measured_is_named_and_promises_nothing(experiment: Experiment, tmp_path: Path) -> None:
