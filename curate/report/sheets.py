@@ -21,11 +21,12 @@ HERE = Path(__file__).parent
 PAGE = "report.html"
 
 
-def page(name: str, context: dict[str, Any], script: Markup | None = None) -> bytes:
-    """The page of a template of this package. `script`, if any, is the only one that a browser will run in it."""
+def page(name: str, context: dict[str, Any], script: Markup | None = None, folder: Path = HERE) -> bytes:
+    """The page of a template of this package, or of another folder that extends the ones here. `script`, if any, is the only
+    one that a browser will run in it."""
     style = asset("style.css")
     known = {"version": __version__, "style": style, "script": script, "policy": policy(style, script)}
-    text = str(_template(name).render({**context, **known}))
+    text = str(_template(name, folder).render({**context, **known}))
     return text.encode("utf-8", "replace")  # a manifest may hold half a surrogate pair
 
 
@@ -55,10 +56,10 @@ def policy(style: str, script: str | None = None) -> str:
 
 
 @cache
-def _template(name: str) -> Any:
+def _template(name: str, folder: Path) -> Any:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    rules = Environment(loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    rules = Environment(loader=FileSystemLoader([folder, HERE]), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     rules.lstrip_blocks = True
     rules.filters["commas"] = lambda count: f"{count:,}"
     rules.filters["words"] = words

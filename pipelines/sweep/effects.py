@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 
@@ -47,6 +48,18 @@ class Ternary:
     axis: str
     components: list[str]
     points: list[list[float]]  # shares of the three, mean, standard deviation
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Share that goes from one component of a simplex to another, all else as in the prior."""
+
+    axis: str
+    components: list[str]  # the one whose shares are told, and the one that has the rest of what both have in the prior
+    shares: list[float]
+    mean: list[float]
+    low: list[float]
+    high: list[float]
 
 
 def components(belief: Belief, level: float, draws: int, dice: np.random.Generator) -> list[Component]:
@@ -128,3 +141,26 @@ def _ternary(belief: Belief, start: int, one: Simplex, three: Sequence[int]) -> 
     mean, sd = belief.predict(rows)
     points = np.column_stack([shares, mean, sd])[fine]
     return Ternary(one.axis, [one.components[at] for at in three], points.tolist())
+
+
+def pairs(belief: Belief, level: float, draws: int, dice: np.random.Generator) -> list[Pair]:
+    """Of simplices of more than three components, which no picture shows whole: every two that can trade shares."""
+    space, found = belief.task.space, list[tuple[str, list[str], Floats]]()
+    prior, rows = space.row(space.prior), list[Floats]()
+    for block, one in zip(space.blocks, space.simplices, strict=False):
+        for a, b in combinations(range(len(one.components)), 2) if len(one.components) > 3 else ():
+            both = one.prior[a] + one.prior[b]
+            grid = np.linspace(max(one.low[a], both - one.high[b]), min(one.high[a], both - one.low[b]), POINTS)
+            if grid[-1] - grid[0] > 1e-6:
+                moved = np.repeat(prior[None], POINTS, axis=0)
+                moved[:, block.start + a], moved[:, block.start + b] = grid, both - grid
+                rows.append(moved)
+                found.append((one.axis, [one.components[a], one.components[b]], grid))
+    if not found:
+        return []
+    whole = np.concatenate(rows)
+    three = [
+        np.reshape(each, (-1, POINTS)).tolist()
+        for each in _told(belief.draws(whole, draws, dice), belief.predict(whole)[0], level)
+    ]
+    return [Pair(axis, names, grid.tolist(), *told) for (axis, names, grid), *told in zip(found, *three, strict=True)]

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 from pydantic import Field, field_validator
 from scipy import stats
 
@@ -164,6 +165,7 @@ def as_json(fit: Fit, counts: Mapping[str, int]) -> dict[str, Any]:
         "objective": {
             **_response(fit, fit.objective),
             "ternaries": [asdict(one) for one in _ternaries(fit)],
+            "pairs": [asdict(one) for one in _pairs(fit)],
         },
         "targets": {one.name: _response(fit, one) for one in fit.targets},
         "too_few": dict(fit.too_few),
@@ -192,6 +194,7 @@ def _response(fit: Fit, one: Response) -> dict[str, Any]:
         "explains": one.explains(fit.settings.alpha),
         "verdict": _told(one, fit.settings.alpha),
         "predictions": _predictions(fit, one, sign),
+        "predicted": _predicted(fit, one, sign),
         "components": [_turned(asdict(part), sign) for part in parts],
         "choices": [_turned(asdict(part), sign) for part in effects.levels(one.belief, level, EFFECT_DRAWS, dice)],
     }
@@ -215,6 +218,14 @@ def _predictions(fit: Fit, one: Response, sign: float) -> list[dict[str, Any]]:
     ]
 
 
+def _predicted(fit: Fit, one: Response, sign: float) -> dict[str, Any]:
+    """What is predicted of the proposal and of the mixes that it is compared with."""
+    named = {"proposal": fit.proposal.row, **{gain.baseline: gain.row for gain in fit.proposal.gains}}
+    mean, sd = one.belief.predict(np.stack([*named.values()]))
+    pairs = zip(named, (sign * mean).tolist(), sd.tolist(), strict=True)
+    return {name: {"mean": value, "sd": error} for name, value, error in pairs}
+
+
 def _turned(part: dict[str, Any], sign: float) -> dict[str, Any]:
     """A loss's curve and effect with their own sign; the ends of its intervals change places."""
     if sign > 0:
@@ -233,6 +244,11 @@ def _negative(value: float | list[float]) -> float | list[float]:
 def _ternaries(fit: Fit) -> list[effects.Ternary]:
     dice = rng(fit.settings.seed, "sweep-effects", "ternary")
     return effects.ternaries(fit.belief, effects.components(fit.belief, fit.settings.level, 20, dice))
+
+
+def _pairs(fit: Fit) -> list[effects.Pair]:
+    dice = rng(fit.settings.seed, "sweep-effects", "pairs")
+    return effects.pairs(fit.belief, fit.settings.level, EFFECT_DRAWS, dice)
 
 
 def _proposal(fit: Fit) -> dict[str, Any]:
