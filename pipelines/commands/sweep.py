@@ -13,10 +13,15 @@ sweep = typer.Typer(
 )
 
 SweepFile = Annotated[
-    Path, typer.Argument(metavar="SPEC", help="YAML file: what varies, what is measured, how much.", show_default=False)
+    Path,
+    typer.Argument(
+        metavar="SPEC|OUT",
+        help="YAML file: what varies, what is measured, how much; or a sweep's folder, to add trials to it.",
+        show_default=False,
+    ),
 ]
 SweepOut = Annotated[
-    Path, typer.Option("--out", "-o", metavar="OUT", help="The sweep's folder; made when missing.", show_default=False)
+    Path | None, typer.Option("--out", "-o", metavar="OUT", help="The sweep's folder; made when missing.", show_default=False)
 ]
 SweepDir = Annotated[Path, typer.Argument(metavar="OUT", help="The sweep's folder.", show_default=False)]
 Budget = Annotated[
@@ -26,6 +31,16 @@ Jobs = Annotated[
     int | None,
     typer.Option("--jobs", "-j", min=1, help="Trials side by side; one a GPU, or one, by default.", show_default=False),
 ]
+Next = Annotated[
+    int, typer.Option("--next", metavar="N", min=0, help="Add N mixes that may beat the best one known.", show_default=False)
+]
+Confirm = Annotated[
+    int,
+    typer.Option(
+        "--confirm", metavar="K", min=0, help="Add the prior and the K best mixes with fresh seeds.", show_default=False
+    ),
+]
+Seeds = Annotated[int, typer.Option("--seeds", min=1, help="Fresh seeds of each mix of --confirm.")]
 EngineName = Annotated[str, typer.Option("--engine", metavar="local|ray", help="Where trials run.")]
 
 
@@ -38,10 +53,13 @@ def register(app: typer.Typer) -> None:
 
 def design(
     spec: SweepFile,
-    out: SweepOut,
     workers: Workers,
+    out: SweepOut = None,
     overrides: Overrides = [],  # noqa: B006  typer reads the default and never changes it
     budget: Budget = "",
+    next_: Next = 0,
+    confirm: Confirm = 0,
+    seeds: Seeds = 3,
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
@@ -49,20 +67,28 @@ def design(
 
     Scans the sources once, measures every sample once and makes a few steps of training, but runs no trial. The natural, the
     uniform and the prior mix are always there, the prior with several seeds. Exits 2 when the budget does not hold these.
+    With --next or --confirm it adds trials to a sweep that has results; run and fit it again.
 
     Example:
 
         curate sweep design sweep.yaml --out sweeps/first --budget 4h
         curate sweep design sweep.yaml --out sweeps/first --set design.runs=40 --dry-run
+        curate sweep design sweeps/first --next 4 --confirm 2
     """
     import tempfile
 
+    from curate.errors import ConfigError
     from pipelines.console import Watch
     from pipelines.sweep.design import write_design
     from pipelines.sweep.designing import Designer
     from pipelines.sweep.settings import load_sweep
     from pipelines.sweep.telling import tell_design
 
+    if spec.is_dir() or next_ or confirm:
+        _extend(spec, next_, confirm, seeds, dry_run, as_json)
+        return
+    if out is None:
+        raise ConfigError("say where the sweep goes: --out sweeps/first")
     told = load_sweep(spec, [*overrides, *([f"budget={budget}"] if budget else [])])
     check_folder(out)
     watch = Watch()
@@ -78,6 +104,25 @@ def design(
         return
     tell_design(found)
     say("nothing was written" if dry_run else f"wrote {out}/design.json; next: curate sweep run {out}")
+
+
+def _extend(out: Path, next_: int, confirm: int, seeds: int, dry_run: bool, as_json: bool) -> None:
+    from pipelines.sweep.design import read_design
+    from pipelines.sweep.extending import extend, price, wanted
+    from pipelines.sweep.report.wording import mix
+
+    before = read_design(out)
+    rows = wanted(out, next_, confirm, seeds)
+    after = before if dry_run else extend(out, rows)
+    if as_json:
+        told = [{"kind": kind, "shares": point.shares, "choices": point.choices, "seed": seed} for kind, point, seed in rows]
+        answer({"added": told, "trials": len(after.trials), "cost": price(before, len(rows))})
+        return
+    for kind, point, seed in rows:
+        say(f"{kind}, seed {seed}: {mix(before.space, {'shares': point.shares, 'choices': point.choices})}")
+    cost = price(before, len(rows))
+    took = f", {cost['seconds'] / 3600:.1f} h and {cost['tokens']:,} tokens more" if cost else ""
+    say(f"{len(rows)} trials{took}; " + ("nothing was written" if dry_run else f"next: curate sweep run {out}"))
 
 
 def run(

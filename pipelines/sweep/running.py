@@ -19,6 +19,7 @@ from pipelines.sweep.cost import going_on
 from pipelines.sweep.design import Design, Trial
 from pipelines.sweep.designs.making import PRIOR
 from pipelines.sweep.engines import Engine
+from pipelines.sweep.extending import CONFIRM
 from pipelines.sweep.results import read_result
 from pipelines.sweep.settings import SweepSpec
 from pipelines.sweep.status import Status, reached, read_status, write_status
@@ -115,9 +116,9 @@ class SweepRunner:
             write_status(self.out, trial.id, replace(before, state="done", error=""))
 
     def _halved(self, trials: Sequence[Trial], rung: int) -> list[Trial]:
-        """The trials that go on: the prior's, and the best of the others at the rung. Who was stopped stays stopped."""
+        """The trials that go on: the prior's and confirmations, and the best of the others at the rung."""
         assert self.spec.halving is not None
-        free = [trial for trial in trials if PRIOR not in trial.kinds]
+        free = [trial for trial in trials if not {PRIOR, CONFIRM} & set(trial.kinds)]
         values = values_at(self.out, free, rung, self.spec.objective)
         best = sorted(free, key=lambda trial: -values[trial.id])[: going_on(len(free), self.spec.halving.eta)]
         on = {trial.id for trial in best}

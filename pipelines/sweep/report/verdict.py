@@ -110,9 +110,11 @@ def warnings(sweep: Sweep) -> list[str]:
         said = " and ".join(f"{number} {state}" for state, number in open_.items())
         found.append(f"The sweep has not come to its end: {said} of {len(sweep.design.trials)} trials.")
     if "failed" in counts:
-        found.append(f"{_are(counts['failed'])} failed and left out of the fit; the reasons stand among the trials.")
+        number = counts["failed"]
+        said = "1 trial failed and is" if number == 1 else f"{number} trials failed and are"
+        found.append(f"{said} left out of the fit; the reasons stand among the trials.")
     if "stopped_early" in counts:
-        found.append(f"{_are(counts['stopped_early'])} stopped early by halving and left out of the fit.")
+        found.append(f"{_are(counts['stopped_early'])} left out of the fit, as halving stopped them early.")
     if left := sweep.design.cost.get("left_out"):
         found.append(f"{_are(len(left))} left out of the design: {short(str(left[0].get('why', '')), LONGEST_ERROR)}.")
     return found + (_of_fit(sweep, sweep.fit) if sweep.fit else [])

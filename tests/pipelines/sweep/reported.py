@@ -13,7 +13,8 @@ THIRD = (1 / 3, 1 / 3, 1 / 3)
 NAMES = ("emoji", "manuals", "web-pages")
 RUNS = 27
 COST = {
-    "runs": 27, "mixes": 25, "steps": 200, "tokens": 24_600_000, "seconds": 12_900.0, "budget": "4h", "pace": {}, "repeats": {},
+    "runs": 27, "mixes": 25, "steps": 200, "tokens": 24_600_000, "seconds": 12_900.0, "budget": "4h",
+    "pace": {}, "repeats": {},
     "most_repeats": {"emoji": 2.4, "manuals": 1.1, "web-pages": 0.35, "old": 1.0},
     "left_out": [{"kinds": ["dirichlet"], "seed": 0, "shares": {}, "choices": {}, "why": "over the budget of 4h"}],
     "notes": ["source:emoji has at most 62 % of a plan, as samples may repeat 3 times"],
