@@ -102,7 +102,7 @@ def test_a_sweep_killed_in_the_middle_goes_on_and_measures_nothing_twice(
     monkeypatch.undo()
     other = designed(place, tmp_path / "b")
     assert [trial.id for trial in read_design(other).trials] == [trial.id for trial in design.trials]
-    os.chdir(other)
+    monkeypatch.chdir(other)
     assert trials.main([began]) == 0
     assert read_result(other, began)["targets"] == read_result(out, began)["targets"]
     again, engine = run_here(out)
