@@ -331,7 +331,7 @@ def captions(queries: int) -> None:
     for _, sample, _ in SETS.values():
         sample_or_skip(sample.removeprefix("sample:"))
     with tempfile.TemporaryDirectory() as temporary:
-        show_captions(list(caption_rows(Path(temporary), queries)))
+        show_captions(caption_rows(Path(temporary), queries))
 
 
 def questions(options: argparse.Namespace) -> None:

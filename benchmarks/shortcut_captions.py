@@ -8,7 +8,7 @@ model's would be, by CIDEr and ROUGE-L.
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -111,8 +111,8 @@ def scored(items: Sequence[Item], commonest: str) -> dict[str, tuple[float, floa
     return found
 
 
-def show_captions(rows: Sequence[Row]) -> None:
-    """The table: CIDEr / ROUGE-L."""
+def show_captions(rows: Iterable[Row]) -> None:
+    """The table, CIDEr / ROUGE-L, row by row."""
     print(f"\n{'captions: CIDEr / ROUGE-L':34} {'shots':>5} {'items':>6} " + " ".join(f"{name:>14}" for name in COLUMNS))
     for row in rows:
         cells = [row.scores.get(name, (math.nan, math.nan)) for name in COLUMNS]
