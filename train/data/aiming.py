@@ -178,6 +178,7 @@ class AimCollate(Collate):
                 shown.append((_ready(loaded, rendered, sizes), kinds))
             count = len(set(self._groups([kinds for _, kinds in shown])))
             rendered, slots = self._pieces.query(record["query"], turns[-1], images, count)
+            rendered = replace(rendered, answers=_behind(rendered.answers, len(shots)))
             return Aimed(_ready(loaded, rendered, sizes), slots, tuple(shown))
         except (BadSample, BadImage) as error:
             return fault_of(loaded, error.reason, error.detail)
@@ -218,6 +219,11 @@ class AimCollate(Collate):
             "groups": torch.tensor(groups),
         }  # fmt: skip
         return laid.inputs | own
+
+
+def _behind(answers: npt.NDArray[np.int16], shots: int) -> npt.NDArray[np.int16]:
+    """Answers of a query rendered alone, counted on behind its demonstrations'."""
+    return np.where(answers >= 0, answers + np.int16(shots), answers)
 
 
 def _ready(loaded: Loaded, rendered: Rendered, sizes: Mapping[int, tuple[int, int]]) -> Ready:

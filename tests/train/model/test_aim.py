@@ -68,6 +68,8 @@ def made(request: Any, processors: dict[str, Any]) -> Made:
 def test_without_demonstrations_the_prompt_is_the_plain_one(made: Made) -> None:
     rows = [(loaded(1, 0), loaded(2, 0)), (loaded(3, 0),)]
     batch, plain = made.collate(rows), made.plain(rows)
+    asked = made.collate([(loaded(1, 3), loaded(2, 0))])
+    assert set(asked.answers[asked.labels != -100].tolist()) == {3, 0}  # losses go by shots
     assert not any(name.startswith("aim.") for name in batch.inputs)
     assert torch.equal(batch.labels, plain.labels)
     found = made.losses(batch)
