@@ -20,7 +20,8 @@ from pipelines.sweep.space import Simplex
 
 MOST_PAIRS = 12
 MOST_CURVES = 24
-CAPTION = 28
+CAPTION = 16
+"""Characters under a plot on a narrow screen."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ def _line(sweep: Sweep, one: Simplex, told: Mapping[str, Any]) -> Plot:
                 kind = "prior" if trial.mix == sweep.design.baseline else "trial"
                 dots.append(Dot(sweep.row_of(trial)[column], sweep.objective[trial.id], _title(sweep, [trial]), kind))
     near = [dot for dot in dots if min(curve.shares) - 1e-3 <= dot.x <= max(curve.shares) + 1e-3]
-    picture = curve_plot(curve, one.prior[0], near, f"% {label(first)}", "objective", common_scale([curve], near))
+    picture = curve_plot(curve, one.prior[0], near, f"% {label(first, CAPTION)}", "objective", common_scale([curve], near))
     note = f"The objective as fitted with its interval, all else as in the prior; the rest is {name_of(one.components[1])}."
     note += " Dots are trials, which differ in other shares as well. The dashed line is the prior."
     return Plot(f"Over {words(one.axis)}", note, picture, [], _head(column), _rows(told))
@@ -154,7 +155,7 @@ def pairs(sweep: Sweep) -> tuple[list[Plot], int]:
         a, b = one["components"]
         title = f"{name_of(a)} for {name_of(b)}"
         curve = _curve(one, f"objective as {title}")
-        picture = curve_plot(curve, priors.get((one["axis"], a)), [], f"% {label(a)}", "objective", scale)
+        picture = curve_plot(curve, priors.get((one["axis"], a)), [], f"% {label(a, CAPTION)}", "objective", scale)
         found.append(
             Plot(title, f"Share of {words(one['axis'])} that goes from one to the other.", picture, [], _head(a), _rows(one))
         )

@@ -8,7 +8,7 @@ from curate.report.plots import Plot
 from pipelines.sweep.fitting import OBJECTIVE
 from pipelines.sweep.report.gathering import Sweep
 from pipelines.sweep.report.plots import Dot, against_plot, front_plot, is_wild
-from pipelines.sweep.report.wording import figure, name_of
+from pipelines.sweep.report.wording import figure, label, name_of
 from pipelines.sweep.results import better_when_lower
 
 MOST_PLOTS = 12
@@ -139,7 +139,7 @@ def front(sweep: Sweep) -> Front | str:
 
 def _mean_of(names: Sequence[str]) -> str:
     kind = names[0].partition("/")[0]
-    return name_of(names[0], 40) if len(names) == 1 else f"mean {kind} of {len(names)}"
+    return label(names[0], 24) if len(names) == 1 else f"mean {kind} of {len(names)}"
 
 
 def _places(sweep: Sweep, skills: Sequence[str], gains: Sequence[str]) -> dict[str, tuple[float, float, list[str], list[str]]]:
