@@ -10,6 +10,7 @@ from curate.demonstrations import import_set
 from curate.engine import StageManifest
 from curate.layout import Run
 from curate.schema import Demonstration
+from curate.storage import TEMPORARY
 
 Imported = tuple[StageManifest, list[Demonstration]]
 
@@ -42,6 +43,7 @@ def lay(tmp_path: Path) -> Callable[[Mapping[str, bytes | str]], Path]:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Every file of a run but the ones that hold seconds."""
+    """Every file of a run but the ones that hold seconds and what a killed process left in the images, which nobody reads."""
     files = (path for path in folder.rglob("*") if path.is_file() and path.name not in (".lock", "timings.jsonl"))
+    files = (path for path in files if not (path.name.startswith(TEMPORARY) and folder / "images" in path.parents))
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
