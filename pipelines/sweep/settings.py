@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from curate.errors import ConfigError
 from curate.mixture.cells import check_axis
@@ -22,6 +22,12 @@ from curate.settings import Settings, build, load
 from pipelines.jobs.layers import Layer
 from pipelines.sweep.designs.base import DESIGNS, Kind
 from pipelines.sweep.designs.reading import kind_of
+
+ONE_FOR_ALL = {
+    "mix": ("sources", "catalogue", "size", "tokens", "preset", "seed"),
+    "train": ("model", "out", "seed", "steps", "until", "validation"),
+}
+"""Settings of the mix and train files that no level may change."""
 
 
 def _named(shares: Any) -> Any:
@@ -66,21 +72,13 @@ class LevelSettings(Settings):
     train: Layer = Field(default={})
     """Settings laid over the train file."""
 
-    @field_validator("mix")
+    @field_validator("mix", "train")
     @classmethod
-    def _one_pool(cls, mix: Layer) -> Layer:
-        kept = [key for key in ("sources", "catalogue", "size", "tokens", "preset", "seed") if key in mix]
+    def _one_for_all(cls, layer: Layer, info: ValidationInfo) -> Layer:
+        kept = [key for key in ONE_FOR_ALL[str(info.field_name)] if key in layer]
         if kept:
-            raise ValueError(f"{', '.join(kept)} must be one for all trials; change the mix file instead")
-        return mix
-
-    @field_validator("train")
-    @classmethod
-    def _one_length(cls, train: Layer) -> Layer:
-        kept = [key for key in ("model", "out", "seed", "steps", "until", "validation") if key in train]
-        if kept:
-            raise ValueError(f"{', '.join(kept)} must be one for all trials; change the train file instead")
-        return train
+            raise ValueError(f"{', '.join(kept)} must be one for all trials; change the {info.field_name} file instead")
+        return layer
 
 
 class BenchSettings(Settings):

@@ -17,12 +17,12 @@ from curate.demonstrations import AlignSettings, align, aligning
 from curate.demonstrations.aligning import Vectors, telling, told
 from curate.demonstrations.assigning import assign
 from curate.demonstrations.sentences import concept, context_around, heading_before, is_heading, sentences_of, split
-from curate.engine import Partition, PartWriter, StageManifest
+from curate.engine import Partition, StageManifest
 from curate.engine import run as run_stage
 from curate.errors import InputError
 from curate.layout import Run
-from curate.schema import Demonstration, Document, Image, Node, Provenance, to_table
-from curate.settings import Settings
+from curate.schema import Demonstration, Document, Image, Node, Provenance
+from tests.written import Write
 
 from .conftest import contents
 
@@ -45,20 +45,6 @@ class ColourScorer:
     def vectors_of_texts(self, texts: list[str]) -> Vectors:
         found = np.array([[word in text for word in COLOURS] for text in texts], np.float32) + 0.01
         return found / np.linalg.norm(found, axis=1, keepdims=True)
-
-
-class Write:
-    """Puts ready documents into a stage folder."""
-
-    name, version = "mine", "1"
-    settings = Settings()
-
-    def setup(self) -> None:
-        pass
-
-    def process(self, payload: list[Document], part: PartWriter) -> None:
-        part.saw(len(payload))
-        part.table(to_table(payload, Document))
 
 
 def text(words: str) -> Node:

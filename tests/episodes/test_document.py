@@ -15,15 +15,15 @@ from typer.testing import CliRunner
 
 from curate import images
 from curate.demonstrations import AlignSettings, align
-from curate.engine import Partition, PartWriter
+from curate.engine import Partition
 from curate.engine import run as run_stage
 from curate.episodes import EpisodeSettings, GuardSettings, Plan, build_episodes, lint
 from curate.episodes.pool import Pool
 from curate.errors import ConfigError
 from curate.layout import Run
-from curate.schema import Demonstration, Document, Image, Node, Provenance, to_table
-from curate.settings import Settings
+from curate.schema import Demonstration, Document, Image, Node, Provenance
 from pipelines.cli import app
+from tests.written import Write
 
 Pages = dict[str, list[int]]
 """Nodes with a picture by document, in any order."""
@@ -186,20 +186,6 @@ def test_what_was_asked_for_is_counted_and_does_not_fail(made: Any) -> None:
     assert report.asked == {"same_document": 24}
     assert report.leaks["same_document"] == 0
     assert report.as_json()["asked"] == {"same_document": 24}
-
-
-class Write:
-    """Puts ready documents into a stage folder."""
-
-    name, version = "mine", "1"
-    settings = Settings()
-
-    def setup(self) -> None:
-        pass
-
-    def process(self, payload: list[Document], part: PartWriter) -> None:
-        part.saw(len(payload))
-        part.table(to_table(payload, Document))
 
 
 def page(run: Run, name: str, pictures: int) -> Document:
