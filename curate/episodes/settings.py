@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from curate.episodes.pseudowords import COUNT
 from curate.settings import Settings
 
 Shots = Annotated[int, Field(ge=0, le=64)]
@@ -97,6 +98,8 @@ class EpisodeSettings(Settings):
     """What an episode must not hold."""
     neighbours: int = Field(default=64, ge=1, le=4096)
     """Nearest neighbours looked at for a query."""
+    pseudowords: int = Field(default=COUNT, ge=32)
+    """Made-up words that labels are drawn from. A few words become habits: what is trained on them stays with them."""
     min_concept_size: int = Field(default=2, ge=2)
     """Concepts with fewer demonstrations give no options."""
     max_images: int = Field(default=8, ge=1, le=64)

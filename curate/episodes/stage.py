@@ -68,7 +68,7 @@ class Builder:
         if not any(cell.plan.labels == "pseudo" for cell in self.cells):
             return []
         taken = words_in([*self.pool.names, *set(self.pool.answers), *set(self.pool.questions)])
-        return vocabulary(self.settings.seed, taken)
+        return vocabulary(self.settings.seed, taken, self.settings.pseudowords)
 
     def build(self, rows: Ints, part: PartWriter) -> "pa.Table":
         """All episodes of the queries `rows`, in the order of the queries; `part` hears what was dropped and why."""

@@ -63,7 +63,8 @@ class Planner:
             yield Job(f"data/{name}", "data", argv, (f"data/{origin}",))
 
     def _data_spec(self, name: str) -> str:
-        spec = read_yaml(require_file(self.recipe / "data" / f"{name}.yaml", f"data names {name!r}"))
+        file = self.recipe / "data" / f"{self.experiment.like.get(name, name)}.yaml"
+        spec = read_yaml(require_file(file, f"data names {name!r}"))
         for source in spec.get("sources", []):
             source["settings"] = laid_over(source.get("settings", {}), self.experiment.sources.get(source["name"], {}))
         return dumped(laid_over(spec, self.experiment.over.get(name, {})))

@@ -175,6 +175,8 @@ class Experiment(Settings):
     """Runs (`curate build-episodes`), files under data/."""
     sources: dict[str, Layer] = Field(default={})
     """Name of a source -> import settings laid over the files under data/, for a small rehearsal."""
+    like: dict[str, str] = Field(default={})
+    """Run -> the run whose file under data/ it has, where it has none of its own."""
     over: dict[str, Layer] = Field(default={})
     """Run -> settings laid over its file."""
     until: dict[str, str] = Field(default={})

@@ -90,6 +90,13 @@ def test_made_up_labels_are_consistent_within_an_episode_and_drawn_anew_for_each
     assert all(len(words) > 5 for words in meanings.values())
 
 
+def test_made_up_labels_can_be_few(made: Any) -> None:
+    plan = Plan(format="classification", selector="random", shots=[4], ways=4, labels="pseudo")
+    built = made.build(made.make_pool(600), EpisodeSettings(episodes=[plan], pseudowords=32))
+    assert len({word for e in built for word in e.query.options}) == 32
+    assert all(len(set(e.query.options)) == 4 for e in built)
+
+
 def test_orders_are_kept_within_a_label(episodes: list[Episode]) -> None:
     for e in [e for e in of(episodes, "open_qa") if e.order == "similar_first"]:
         cosines = [s.similarity for s in e.demonstrations if s.answer != e.query.answer]

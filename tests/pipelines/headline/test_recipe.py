@@ -18,7 +18,10 @@ from pipelines.jobs.job import Job
 from train.config import TrainConfig
 
 RECIPE = Path(__file__).parents[3] / "recipes" / "headline"
-OVERLAYS = {"whole": [], "small": [RECIPE / "small.yaml"]}
+AIM = RECIPE.parent / "aim"
+OVERLAYS = {
+    "whole": [], "small": [RECIPE / "small.yaml"], "aim": [AIM / "aim.yaml"], "ablations": [AIM / "ablations.yaml"],
+}  # fmt: skip
 TRAINED = {"emoji", "clipart"}
 ARMS = ("coherent", "no-replay", "unrelated", "flat", "more-single")
 
@@ -72,7 +75,7 @@ def test_recipes_are_chosen_and_reported_on_other_concepts(run: str, half: str) 
 
 
 def test_plans_draw_from_training_runs_alone(experiment: Experiment, jobs: dict[str, Job]) -> None:
-    known = TRAINED | {f"{run}-unrelated" for run in TRAINED}
+    known = TRAINED | {f"{run}-unrelated" for run in TRAINED} | {run for run, of in experiment.like.items() if of in TRAINED}
     for name in {stage.plan for stage in experiment.stages.values()}:
         spec = build(MixSpec, spec_of(jobs[f"plans/{name}"], "specs/mix"))
         places = {(source.run or source.demonstrations).removeprefix("../../") for source in spec.sources}
@@ -88,7 +91,7 @@ def test_baselines_are_trained_on_single_pictures(experiment: Experiment, jobs: 
 
 
 def test_all_arms_have_equal_steps_rows_and_learning_rates(experiment: Experiment, jobs: dict[str, Job]) -> None:
-    arms = [stage for stage, known in experiment.stages.items() if known.model == "baseline"]
+    arms = [stage for stage, known in experiment.stages.items() if known.model == "baseline" and stage in ARMS]
     assert len(arms) == 5
     for seed in experiment.seeds:
         configs = [build(TrainConfig, spec_of(jobs[f"train/{arm}-{seed}"], "configs")) for arm in arms]
@@ -135,3 +138,11 @@ def test_seeds_are_three_and_the_claim_has_five_benchmarks() -> None:
     assert len(experiment.seeds) >= 3
     assert len(experiment.claim.benches) >= 5
     assert len(experiment.claim.unseen) >= 2
+
+
+def test_a_run_like_another_differs_in_what_is_laid_over_it() -> None:
+    experiment = load_experiment(RECIPE / "headline.yaml", OVERLAYS["ablations"], [])
+    jobs = {job.name: job for job in Planner(experiment, RECIPE).jobs()}
+    spec, few = (spec_of(jobs[f"data/{name}"], "specs/data") for name in ("emoji", "emoji-few"))
+    assert few.pop("episodes") == {**spec.pop("episodes"), "pseudowords": 48}  # type: ignore[dict-item]
+    assert few == spec
