@@ -17,7 +17,6 @@ growth of the process's peak over what it held before the question.
 import argparse
 import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,6 +27,7 @@ from curate.settings import build, with_overrides
 from pipelines.wheels import Wheels
 from train.config import ComputeSettings
 from train.data.rendering import Renderer, RenderSettings
+from train.evaluate.costs import first_token
 from train.evaluate.proving import noise
 from train.evaluate.reader import ReaderSettings, VlmReader
 from train.evaluate.records import Ask, Turn
@@ -74,25 +74,6 @@ def reader(place: Path, aim: AimSettings | None, bank: str | None = None) -> Vlm
     return VlmReader(model, renderer, ReaderSettings(cache_mb=0, max_tokens=65536, bank=bank, dtype="bfloat16"))
 
 
-def peak() -> int:
-    """Bytes that the process has held at most since `forget`."""
-    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1]) * 1024
-
-
-def forget() -> int:
-    """The peak begins anew; what is held now."""
-    Path("/proc/self/clear_refs").write_text("5")
-    return peak()
-
-
-def first_token(one: VlmReader, ask: Ask) -> tuple[float, int]:
-    """Seconds to the first token, and bytes that it took at most."""
-    before, began = forget(), time.perf_counter()
-    one.generate([ask], 1)
-    return time.perf_counter() - began, peak() - before
-
-
 def measured(make: Callable[[int], Ask], one: VlmReader, repeats: int, first: int, known: bool) -> tuple[float, float]:
     """Medians of seconds and MiB over questions; `known`: each was asked before."""
     found = []
@@ -101,7 +82,7 @@ def measured(make: Callable[[int], Ask], one: VlmReader, repeats: int, first: in
         if known:
             one.generate([ask], 1)
         found.append(first_token(one, ask))
-    return statistics.median(seconds for seconds, _ in found), statistics.median(held for _, held in found) / 2**20
+    return statistics.median(seconds for seconds, _ in found), statistics.median(held or 0.0 for _, held in found)
 
 
 def main() -> None:
@@ -129,7 +110,7 @@ def main() -> None:
             def make(number: int, shots: int = shots) -> Ask:
                 return question(number, shots, SIZE[arguments.tokens])
 
-            lengths = [len(one._lines.prompt(make(0))) for one in (whole, cold)]
+            lengths = [one.prompt_tokens([make(0)])[0] for one in (whole, cold)]
             rows = [measured(make, one, arguments.repeats, 1 + at * 100, one is warm) for one in (whole, cold, warm)]
             times = "".join(f"{1e3 * seconds:{12 if not n else 10}.0f}" for n, (seconds, _) in enumerate(rows))
             held = "".join(f"{mib:{12 if not n else 10}.0f}" for n, (_, mib) in enumerate(rows))

@@ -3,6 +3,7 @@
 OUT/evaluation.json                          the model's facts, the settings, the benchmarks with their digests
 OUT/answers/BENCH/CONDITION-SHOTS.jsonl      one line an item, appended as the model answers
 OUT/results.json                             one row a benchmark, condition, number of shots and metric; written last
+OUT/costs.json                               with --costs: what questions cost, measured on some machine
 
 A condition says what the model saw: "full" (the demonstrations as they are), "none" (true zero-shot, at 0 shots), "text"
 (demonstrations without their pictures), "shuffled" (their answers exchanged), "swapped" (their pictures replaced).
@@ -20,7 +21,7 @@ from curate.benches import NAME, Bench
 from curate.errors import InputError, IntegrityError
 from curate.storage import Folder, json_lines
 
-EVALUATION, RESULTS, ANSWERS = "evaluation.json", "results.json", "answers"
+EVALUATION, RESULTS, COSTS, ANSWERS = "evaluation.json", "results.json", "costs.json", "answers"
 FORMAT = 1
 
 CONDITIONS = ("full", "none", "text", "shuffled", "swapped")

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 from pipelines.console import say, table
 
 if TYPE_CHECKING:
+    from curate.benches import Bench
     from curate.comparisons import Compared
     from curate.evaluations import Evaluation, Row
     from train.evaluate.cells import EvaluateSettings
+    from train.evaluate.costs import Cost
     from train.evaluate.evaluating import Planned
     from train.evaluate.reader import ReaderSettings
 
@@ -132,6 +134,51 @@ def _cells(row: "Row", rows: "Sequence[Row]") -> list[str]:
 def points(share: float | None, sign: bool = False) -> str:
     """A share in points: 0.5 is 50.0."""
     return "" if share is None else f"{100 * share:{'+' if sign else ''}.1f}"
+
+
+def measured_costs(
+    model: str, benches: "Sequence[Bench]", out: str, settings: "EvaluateSettings", reading: "ReaderSettings", questions: int
+) -> "list[Cost]":
+    """What so many questions of each benchmark cost on this machine; written to `out`/costs.json."""
+    from dataclasses import asdict
+
+    from curate.evaluations import COSTS
+    from curate.storage import Folder, canonical_json
+    from train.evaluate.costs import costs
+    from train.evaluate.reader import VlmReader
+
+    say(f"measuring what {questions} questions cost, cold and warm")
+    found = costs(lambda how: VlmReader.load(model, how), benches, reading, settings, questions)
+    Folder.of(out).write(COSTS, canonical_json([asdict(cost) for cost in found]) + b"\n")
+    return found
+
+
+def tell_costs(found: "Sequence[Cost]") -> None:
+    """A table a benchmark: cold / warm at each number of shots."""
+    for bench in dict.fromkeys(cost.bench for cost in found):
+        mine = [cost for cost in found if cost.bench == bench]
+        lines = dict.fromkeys((cost.shots, cost.condition) for cost in mine)
+        pairs = [[cost for cost in mine if (cost.shots, cost.condition) == line] for line in sorted(lines)]
+        cells = [
+            (str(cold.shots), f"{cold.prompt_tokens:,.0f}", f"{1e3 * cold.first_token:,.0f}", f"{1e3 * warm.first_token:,.0f}",
+             _mib(cold.peak_mib), _mib(warm.peak_mib), f"{cold.per_second:,.1f}", f"{warm.per_second:,.1f}")
+            for cold, warm in pairs
+        ]  # fmt: skip
+        head = (
+            "shots",
+            "prompt tokens",
+            "first token, cold ms",
+            "warm ms",
+            "peak, cold MiB",
+            "warm MiB",
+            "cold /s",
+            "warm /s",
+        )
+        table(f"what {mine[0].questions} questions of {bench} cost", head, cells)
+
+
+def _mib(held: float | None) -> str:
+    return "" if held is None else f"{held:,.0f}"
 
 
 def tell_comparisons(rows: "Sequence[Compared]") -> None:

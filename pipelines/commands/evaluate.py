@@ -53,6 +53,16 @@ Limit = Annotated[
 Scoring = Annotated[
     str, typer.Option("--scoring", metavar="auto|generate", help="generate: choices are written, not scored by likelihood.")
 ]
+Costs = Annotated[
+    int,
+    typer.Option(
+        "--costs",
+        min=0,
+        metavar="QUESTIONS",
+        help="Also measure what so many questions cost, one by one: prompt tokens, time, memory.",
+        show_default=False,
+    ),
+]
 Name = Annotated[str | None, typer.Option("--name", help="What the model is called in tables.", show_default=False)]
 Compare = Annotated[str, typer.Option("--conditions", metavar="NAME,...", help="Conditions that are compared.")]
 
@@ -78,6 +88,7 @@ def run(
     conditions: Conditions = "",
     limit: Limit = None,
     scoring: Scoring = "auto",
+    costs: Costs = 0,
     name: Name = None,
     overrides: Overrides = [],  # noqa: B006  typer reads the default and never changes it
     dry_run: DryRun = False,
@@ -87,12 +98,12 @@ def run(
 
     Run it again and it goes on where it stopped; with more shots, conditions, benchmarks or a larger limit it adds to what
     is there. --set takes settings of the reader (batch_tokens, dtype, device, max_tokens, ...) and of the evaluation
-    (max_new_tokens, chunk, seed).
+    (max_new_tokens, chunk, seed). --costs measures on this machine, anew each time, into OUT/costs.json.
 
     Example:
 
         curate evaluate runs/icl benches/* --out evaluations/icl
-        curate evaluate runs/icl benches/emoji --out evaluations/quick --shots 0,1 --limit 50
+        curate evaluate runs/icl benches/emoji --out evaluations/quick --shots 0,1 --limit 50 --costs 8
     """
     from curate.benches import Bench
     from pipelines.evaluating import settings_of
@@ -105,17 +116,20 @@ def run(
         return
     from dataclasses import asdict
 
-    from pipelines.evaluating import tell_rows, watching
+    from pipelines.evaluating import measured_costs, tell_costs, tell_rows, watching
     from train.evaluate.evaluating import evaluate, planned
     from train.evaluate.reader import VlmReader
 
     planned(opened, out, settings)  # what can be wrong is said before a model is loaded
     with watching() as watch:
         evaluation = evaluate(VlmReader.load(model, reading), opened, out, settings, watch, name)
+    spent = measured_costs(model, opened, out, settings, reading, costs) if costs else []
     if as_json:
-        answer({"evaluation": out, "model": evaluation.name, "rows": [asdict(row) for row in evaluation.rows]})
+        told = {"costs": [asdict(cost) for cost in spent]} if costs else {}
+        answer({"evaluation": out, "model": evaluation.name, "rows": [asdict(row) for row in evaluation.rows], **told})
     else:
         tell_rows(evaluation)
+        tell_costs(spent)
 
 
 def compare(outs: Outs, conditions: Compare = "full", shots: Shots = "", as_json: AsJson = False) -> None:

@@ -61,6 +61,20 @@ def test_scripts_get_the_rows(done: Path, model: Path, bench: Path) -> None:
     ]  # fmt: skip
 
 
+def test_what_questions_cost_is_told_and_kept(tmp_path: Path, model: Path, bench: Path) -> None:
+    out = tmp_path / "out"
+    words = ("evaluate", model, bench, "--out", out, *FEW, "--conditions", "text")
+    assert curate(*words).exit_code == 0
+    assert not (out / "costs.json").exists()
+    assert "what 2 questions of tiny cost" in curate(*words, "--costs", 2).stderr
+    told = json.loads(curate(*words, "--costs", 2, "--json").stdout)["costs"]
+    kept = json.loads((out / "costs.json").read_text())
+    assert [(row["shots"], row["state"], row["questions"]) for row in told] == [
+        (0, "cold", 2), (1, "cold", 2), (0, "warm", 2), (1, "warm", 2)
+    ]  # fmt: skip
+    assert [row["prompt_tokens"] for row in told] == [row["prompt_tokens"] for row in kept]
+
+
 def test_a_dry_run_loads_no_model_and_writes_nothing(tmp_path: Path, model: Path, bench: Path) -> None:
     found = curate("evaluate", model, bench, "--out", tmp_path / "out", *FEW, "--dry-run", "--json")
     assert [row["items"] for row in json.loads(found.stdout)] == [6, 12, 12, 12, 12]

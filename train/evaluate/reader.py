@@ -117,6 +117,16 @@ class VlmReader:
         """What reads demonstrations for a model that fuses them."""
         return getattr(self._way, "aggregator", None)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return next(self._model.parameters()).device
+
+    def prompt_tokens(self, asks: Sequence[Ask]) -> list[int]:
+        """Positions of each prompt in the language model: words, pictures' tokens, virtual tokens; asks that do not fit are
+        left out."""
+        return [len(prompt) for prompt in self._rendered(asks, self._lines.prompt).values()]
+
     def facts(self) -> dict[str, Any]:
         """What tells this reader from another: the weights' hash, what rendering depends on, numbers. JSON."""
         known = self.settings.model_dump(mode="json", include={"mode", "max_tokens", "dtype"})
