@@ -9,13 +9,14 @@ A condition says what the model saw: "full" (the demonstrations as they are), "n
 (demonstrations without their pictures), "shuffled" (their answers exchanged), "swapped" (their pictures replaced).
 """
 
+import inspect
 import json
 import os
 import re
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from curate.benches import NAME, Bench
 from curate.errors import InputError, IntegrityError
@@ -23,6 +24,7 @@ from curate.storage import Folder, json_lines
 
 EVALUATION, RESULTS, COSTS, ANSWERS = "evaluation.json", "results.json", "costs.json", "answers"
 FORMAT = 1
+Listed = TypeVar("Listed")
 
 CONDITIONS = ("full", "none", "text", "shuffled", "swapped")
 """In the order in which they are shown: the score, then its controls."""
@@ -75,6 +77,33 @@ class Row:
     )  # answerers without a model, {} where demonstrations were changed
     skipped: int = 0  # items that did not fit
     copies: dict[str, float] = field(default_factory=dict)  # share of answers that are those of the first, last, nearest shot
+
+
+@dataclass(frozen=True)
+class Cost:
+    """A row of costs.json: one benchmark, condition and number of shots, cold or warm (see train/evaluate/costs.py)."""
+
+    bench: str
+    condition: str
+    shots: int
+    state: str
+    questions: int
+    prompt_tokens: float
+    """Positions that the language model reads before the first token, mean: words, pictures' tokens, virtual tokens."""
+    first_token: float
+    """Seconds to the first token of one question asked alone, median."""
+    peak_mib: float | None
+    """Memory that such a question takes at most beyond what was held before, median; None where nobody can say."""
+    per_second: float
+    """Questions answered a second, asked together as the evaluation asks them."""
+
+    @property
+    def sound(self) -> bool:
+        """Whether names are names and figures are figures."""
+        names, counts = (self.bench, self.condition, self.state), (self.shots, self.questions)
+        figures = (self.prompt_tokens, self.first_token, self.per_second, self.peak_mib or 0.0)
+        told = all(isinstance(name, str) for name in names) and all(type(count) is int for count in counts)
+        return told and all(isinstance(one, int | float) and 0 <= abs(one) < 1e12 for one in figures)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,14 +172,25 @@ class Evaluation:
     @cached_property
     def rows(self) -> list[Row]:
         """The results; [] where the evaluation was not finished, IntegrityError where the file is damaged."""
-        if not self.folder.exists(RESULTS):
+        return self._listed(RESULTS, Row)
+
+    @cached_property
+    def costs(self) -> list[Cost]:
+        """What questions cost; [] where it was not measured, IntegrityError where the file is damaged."""
+        found = self._listed(COSTS, Cost)
+        if not all(cost.sound for cost in found):
+            raise IntegrityError(f"{self.folder.uri}/{COSTS} is damaged; run curate evaluate --costs again")
+        return found
+
+    def _listed(self, name: str, kind: Callable[..., Listed]) -> list[Listed]:
+        if not self.folder.exists(name):
             return []
-        known = {entry.name for entry in fields(Row)}
+        known = set(inspect.signature(kind).parameters)
         try:
-            found = json.loads(self.folder.read(RESULTS))["rows"]
-            return [Row(**{key: value for key, value in row.items() if key in known}) for row in found]
+            found = json.loads(self.folder.read(name))["rows"]
+            return [kind(**{key: value for key, value in row.items() if key in known}) for row in found]
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            raise IntegrityError(f"{self.folder.uri}/{RESULTS} is damaged; run curate evaluate again") from None
+            raise IntegrityError(f"{self.folder.uri}/{name} is damaged; run curate evaluate again") from None
 
     def row(self, bench: str, condition: str, shots: int, metric: str | None = None) -> Row | None:
         """One result; the first metric where none is named."""
@@ -206,6 +246,11 @@ def read_answers(folder: Folder, name: str) -> list[Answer]:
 def write_manifest(folder: Folder, manifest: EvaluationManifest) -> None:
     """evaluation.json; equal manifests, equal bytes."""
     folder.write(EVALUATION, _text(asdict(manifest)))
+
+
+def write_costs(folder: Folder, costs: list[Cost]) -> None:
+    """costs.json."""
+    folder.write(COSTS, _text({"format": FORMAT, "rows": [asdict(cost) for cost in costs]}))
 
 
 def write_rows(folder: Folder, rows: list[Row]) -> None:

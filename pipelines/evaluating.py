@@ -11,9 +11,8 @@ from pipelines.console import say, table
 if TYPE_CHECKING:
     from curate.benches import Bench
     from curate.comparisons import Compared
-    from curate.evaluations import Evaluation, Row
+    from curate.evaluations import Cost, Evaluation, Row
     from train.evaluate.cells import EvaluateSettings
-    from train.evaluate.costs import Cost
     from train.evaluate.evaluating import Planned
     from train.evaluate.reader import ReaderSettings
 
@@ -140,16 +139,14 @@ def measured_costs(
     model: str, benches: "Sequence[Bench]", out: str, settings: "EvaluateSettings", reading: "ReaderSettings", questions: int
 ) -> "list[Cost]":
     """What so many questions of each benchmark cost on this machine; written to `out`/costs.json."""
-    from dataclasses import asdict
-
-    from curate.evaluations import COSTS
-    from curate.storage import Folder, canonical_json
+    from curate.evaluations import write_costs
+    from curate.storage import Folder
     from train.evaluate.costs import costs
     from train.evaluate.reader import VlmReader
 
     say(f"measuring what {questions} questions cost, cold and warm")
     found = costs(lambda how: VlmReader.load(model, how), benches, reading, settings, questions)
-    Folder.of(out).write(COSTS, canonical_json([asdict(cost) for cost in found]) + b"\n")
+    write_costs(Folder.of(out), found)
     return found
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from curate.evaluations import Evaluation
 from pipelines.cli import app
 from tests.train.evaluate.tiny_benches import letter_items, tiny_bench
 from tests.train.tiny_processors import tiny_processor
@@ -68,11 +69,11 @@ def test_what_questions_cost_is_told_and_kept(tmp_path: Path, model: Path, bench
     assert not (out / "costs.json").exists()
     assert "what 2 questions of tiny cost" in curate(*words, "--costs", 2).stderr
     told = json.loads(curate(*words, "--costs", 2, "--json").stdout)["costs"]
-    kept = json.loads((out / "costs.json").read_text())
+    kept = Evaluation.open(out).costs
     assert [(row["shots"], row["state"], row["questions"]) for row in told] == [
         (0, "cold", 2), (1, "cold", 2), (0, "warm", 2), (1, "warm", 2)
     ]  # fmt: skip
-    assert [row["prompt_tokens"] for row in told] == [row["prompt_tokens"] for row in kept]
+    assert [row["prompt_tokens"] for row in told] == [cost.prompt_tokens for cost in kept]
 
 
 def test_a_dry_run_loads_no_model_and_writes_nothing(tmp_path: Path, model: Path, bench: Path) -> None:

@@ -10,13 +10,13 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from curate.benches import Bench
+from curate.evaluations import Cost
 from train.evaluate.asking import Asking
 from train.evaluate.cells import Cell, EvaluateSettings, cells_of
 from train.evaluate.reader import ReaderSettings, VlmReader
@@ -24,25 +24,6 @@ from train.evaluate.records import Ask
 
 STATES, MEASURED = ("cold", "warm"), ("full", "none")
 PROC = Path("/proc/self")
-
-
-@dataclass(frozen=True)
-class Cost:
-    """Of one benchmark, condition and number of shots, cold or warm."""
-
-    bench: str
-    condition: str
-    shots: int
-    state: str
-    questions: int
-    prompt_tokens: float
-    """Positions that the language model reads before the first token, mean: words, pictures' tokens, virtual tokens."""
-    first_token: float
-    """Seconds to the first token of one question asked alone, median."""
-    peak_mib: float | None
-    """Memory that such a question takes at most beyond what was held before, median; None where nobody can say."""
-    per_second: float
-    """Questions answered a second, asked together as the evaluation asks them."""
 
 
 def costs(

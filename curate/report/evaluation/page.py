@@ -11,6 +11,7 @@ from curate.errors import InputError
 from curate.evaluations import is_evaluation
 from curate.report.evaluation.board import Board, Task
 from curate.report.evaluation.controls import above_chance, controls, skill
+from curate.report.evaluation.costs import costs
 from curate.report.evaluation.gains import Gains, gains_of
 from curate.report.evaluation.gallery import Hall, card_of, exhibits, outcome_order
 from curate.report.evaluation.models import Model, models_of
@@ -102,6 +103,7 @@ def _context(board: Board, reference: Model) -> dict[str, Any]:
         "controls": tampered,
         "above": above_chance(tampered),
         "skills": [(title, skill(board, held, _at_none(board, reference, held))) for title, held in _skills(alone, asked)],
+        "costs": costs(board),
         "facts": facts_of(board),
     }
 

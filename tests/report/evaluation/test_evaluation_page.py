@@ -2,19 +2,22 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from typer.testing import CliRunner, Result
 
-from curate.errors import ConfigError, InputError
+from curate.errors import ConfigError, InputError, IntegrityError
+from curate.evaluations import Cost, write_costs
 from curate.report.evaluation import evaluation_page
 from curate.report.evaluation.board import Board
 from curate.report.evaluation.gallery import exhibits
 from curate.report.evaluation.models import models_of
 from curate.report.settings import ReportSettings
+from curate.storage import Folder
 from pipelines.cli import app
 from tests.report.evaluation.conftest import EVIL, World
 from tests.report.evaluation.made import bench, evaluation
@@ -186,3 +189,17 @@ def test_mistakes_are_told(world: World, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     assert isinstance(curate(str(tmp_path / "run"), "--against", "x").exception, ConfigError)
     assert isinstance(curate(world.places[0], "--out", str(tmp_path)).exception, InputError)
+
+
+def test_costs_stand_beside_each_other_where_they_were_measured(world: World, tmp_path: Path) -> None:
+    one, other = (evaluation(tmp_path / name, world.benches[:1], {4: 0.6}) for name in ("whole", "fused"))
+    assert "What a question costs" not in Tags(evaluation_page([str(one), str(other)]).html).words
+    name = world.benches[0].name
+    spent = [Cost(name, "full", 4, state, 8, 1234.4, seconds, 5.6, 2.0) for state, seconds in (("cold", 0.35), ("warm", 0.12))]
+    write_costs(Folder.of(one), spent)
+    words = Tags(evaluation_page([str(one), str(other)]).html).words
+    assert "1,234 tokens" in words
+    assert "cold 350 ms, 6 MiB; warm 120 ms, 6 MiB" in words
+    write_costs(Folder.of(one), [replace(spent[0], first_token=cast("float", "<b>"))])
+    with pytest.raises(IntegrityError, match=r"costs\.json is damaged; run curate evaluate --costs again"):
+        evaluation_page([str(one)])

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from curate.benches import Bench
+from curate.evaluations import Cost
 from tests.train.evaluate.test_fused import reader as fused_reader
 from tests.train.evaluate.tiny_benches import letter_items, tiny_bench
 from tests.train.tiny_models import tiny_model
@@ -15,7 +16,7 @@ from train.data.rendering import Renderer, RenderSettings
 from train.evaluate.aggregating import ModelAggregator
 from train.evaluate.asking import Asking
 from train.evaluate.cells import EvaluateSettings
-from train.evaluate.costs import Cost, costs, first_token
+from train.evaluate.costs import costs, first_token
 from train.evaluate.reader import ReaderSettings, VlmReader
 from train.evaluate.records import Ask
 
