@@ -9,9 +9,10 @@
 full    all demonstrations with their pictures in the prompt
 cold    fused, nothing of them known: each is read before the first token
 warm    fused, their states in a bank
+fixed   fused, another question had the same demonstrations: their keys and values are kept (`prefixes`, `curate predict`)
 
-Every question has demonstrations and a query that no other has, so that nothing but the bank is remembered. Memory is the
-growth of the process's peak over what it held before the question.
+Every question has a query that no other has, and but for `fixed` demonstrations too, so that nothing else is remembered.
+Memory is the growth of the process's peak over what it held before the question.
 """
 
 import argparse
@@ -56,32 +57,34 @@ def made(tokens: int, folder: Path) -> Path:
     return out
 
 
-def question(number: int, shots: int, size: int) -> Ask:
-    """A question that shares nothing with another."""
+def question(number: int, shots: int, size: int, query: int = 0) -> Ask:
+    """A question that shares nothing with another number's, and with another query's its demonstrations."""
 
     def turn(at: int, answer: str) -> Turn:
         return Turn((noise(number * 1000 + at, size, size),), "What is this called?", answer)
 
-    return Ask(str(number), tuple(turn(at, WORDS[at % len(WORDS)]) for at in range(shots)), turn(shots, ""))
+    return Ask(str(number), tuple(turn(at, WORDS[at % len(WORDS)]) for at in range(shots)), turn(shots + query, ""))
 
 
-def reader(place: Path, aim: AimSettings | None, bank: str | None = None) -> VlmReader:
+def reader(place: Path, aim: AimSettings | None, bank: str | None = None, prefixes: int = 0) -> VlmReader:
     """Of the model as it is, or with an untrained projection: what it says is of no interest here."""
     model = load_model(str(place), ComputeSettings(attention="sdpa"))
     if aim is not None:
         attach(model, aim)
     renderer = Renderer.load(place, RenderSettings(loss="last", max_tokens=65536))
-    return VlmReader(model, renderer, ReaderSettings(cache_mb=0, max_tokens=65536, bank=bank, dtype="bfloat16"))
+    settings = ReaderSettings(cache_mb=0, max_tokens=65536, bank=bank, prefixes=prefixes, dtype="bfloat16")
+    return VlmReader(model, renderer, settings)
 
 
-def measured(make: Callable[[int], Ask], one: VlmReader, repeats: int, first: int, known: bool) -> tuple[float, float]:
-    """Medians of seconds and MiB over questions; `known`: each was asked before."""
+def measured(
+    make: Callable[[int, int], Ask], one: VlmReader, repeats: int, first: int, known: int | None
+) -> tuple[float, float]:
+    """Medians of seconds and MiB over questions; of each the query `known` was asked before."""
     found = []
     for number in range(first, first + repeats):
-        ask = make(number)
-        if known:
-            one.generate([ask], 1)
-        found.append(first_token(one, ask))
+        if known is not None:
+            one.generate([make(number, known)], 1)
+        found.append(first_token(one, make(number, 0)))
     return statistics.median(seconds for seconds, _ in found), statistics.median(held or 0.0 for _, held in found)
 
 
@@ -102,16 +105,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         place = made(arguments.tokens, Path(folder))
         whole, cold = reader(place, None), reader(place, aim)
-        warm = reader(place, aim, str(Path(folder) / "bank"))
-        print(f"{'':6}{'prompt tokens':^22}{'ms to the first token':^32}{'peak MiB':^32}")
-        print(f"{'shots':6}{'full':>8}{'fused':>7}{'ratio':>7}" + 2 * f"{'full':>12}{'cold':>10}{'warm':>10}")
+        bank = str(Path(folder) / "bank")
+        warm, fixed = reader(place, aim, bank), reader(place, aim, bank, 1)
+        known = {whole: None, cold: None, warm: 0, fixed: 1}
+        print(f"{'':6}{'prompt tokens':^22}{'ms to the first token':^42}{'peak MiB':^42}")
+        print(f"{'shots':6}{'full':>8}{'fused':>7}{'ratio':>7}" + 2 * f"{'full':>12}{'cold':>10}{'warm':>10}{'fixed':>10}")
         for at, shots in enumerate(map(int, arguments.shots.split(","))):
 
-            def make(number: int, shots: int = shots) -> Ask:
-                return question(number, shots, SIZE[arguments.tokens])
+            def make(number: int, query: int, shots: int = shots) -> Ask:
+                return question(number, shots, SIZE[arguments.tokens], query)
 
-            lengths = [one.prompt_tokens([make(0)])[0] for one in (whole, cold)]
-            rows = [measured(make, one, arguments.repeats, 1 + at * 100, one is warm) for one in (whole, cold, warm)]
+            lengths = [one.prompt_tokens([make(0, 0)])[0] for one in (whole, cold)]
+            rows = [measured(make, one, arguments.repeats, 1 + at * 100, query) for one, query in known.items()]
             times = "".join(f"{1e3 * seconds:{12 if not n else 10}.0f}" for n, (seconds, _) in enumerate(rows))
             held = "".join(f"{mib:{12 if not n else 10}.0f}" for n, (_, mib) in enumerate(rows))
             print(f"{shots:<6}{lengths[0]:8}{lengths[1]:7}{lengths[0] / lengths[1]:7.1f}{times}{held}", flush=True)

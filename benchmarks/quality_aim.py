@@ -106,11 +106,11 @@ def several(
 def line(bench: str, shots: str, cells: Sequence[dict[str, list[Table]]]) -> None:
     """A row of what was found in so many cells."""
     found = {name: [cell[name] for cell in cells] for name in CONDITIONS}
-    means = {name: over_seeds(each) for name, each in found.items()}
+    means = {name: over_seeds(each) for name, each in found.items() if all(map(all, each))}
     apart = [over_seeds([minus(cell["fused"], cell[name]) for cell in cells]) for name in ("text", "swapped", "whole")]
     brought = means["whole"].mean - means["text"].mean
     kept = f"{100 * (means['fused'].mean - means['text'].mean) / brought:.0f} %" if brought > 0 else ""
-    shown = [*(interval(means[name]) for name in CONDITIONS), *(interval(gap, "+") for gap in apart)]
+    shown = [*(interval(means[name]) if name in means else "" for name in CONDITIONS), *(interval(gap, "+") for gap in apart)]
     print(f"| {' | '.join([bench, shots, *shown, kept])} |", flush=True)
 
 

@@ -161,17 +161,9 @@ def tell_costs(found: "Sequence[Cost]") -> None:
              _mib(cold.peak_mib), _mib(warm.peak_mib), f"{cold.per_second:,.1f}", f"{warm.per_second:,.1f}")
             for cold, warm in pairs
         ]  # fmt: skip
-        head = (
-            "shots",
-            "prompt tokens",
-            "first token, cold ms",
-            "warm ms",
-            "peak, cold MiB",
-            "warm MiB",
-            "cold /s",
-            "warm /s",
-        )
-        table(f"what {mine[0].questions} questions of {bench} cost", head, cells)
+        head = ("shots", "prompt tokens", "cold ms", "warm ms", "cold MiB", "warm MiB", "cold /s", "warm /s")
+        title = f"what {mine[0].questions} questions of {bench} cost: first token, peak of memory, questions a second"
+        table(title, head, cells)
 
 
 def _mib(held: float | None) -> str:
