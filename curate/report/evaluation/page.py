@@ -10,7 +10,7 @@ from curate.benches import Bench
 from curate.errors import InputError
 from curate.evaluations import is_evaluation
 from curate.report.evaluation.board import Board, Task
-from curate.report.evaluation.controls import above_chance, controls, skill
+from curate.report.evaluation.controls import Skill, above_chance, controls, skill
 from curate.report.evaluation.costs import costs
 from curate.report.evaluation.gains import Gains, gains_of
 from curate.report.evaluation.gallery import Hall, card_of, exhibits, outcome_order
@@ -102,15 +102,16 @@ def _context(board: Board, reference: Model) -> dict[str, Any]:
         "charts": charts(board, [task for task in board.tasks if not task.alone]),
         "controls": tampered,
         "above": above_chance(tampered),
-        "skills": [(title, skill(board, held, _at_none(board, reference, held))) for title, held in _skills(alone, asked)],
+        "skills": _skills(board, reference, alone, asked),
         "costs": costs(board),
         "facts": facts_of(board),
     }
 
 
-def _skills(alone: list[Task], asked: list[Task]) -> list[tuple[str, list[Task]]]:
+def _skills(board: Board, reference: Model, alone: list[Task], asked: list[Task]) -> list[tuple[str, Skill]]:
     pairs = [("Single pictures", alone), ("The benchmarks above, asked without demonstrations", asked)]
-    return [(title, held) for title, held in pairs if held]
+    tables = [(title, skill(board, held, _at_none(board, reference, held))) for title, held in pairs if held]
+    return [(title, table) for title, table in tables if table.rows]
 
 
 def _at_none(board: Board, reference: Model, tasks: list[Task]) -> Gains | None:

@@ -203,3 +203,9 @@ def test_costs_stand_beside_each_other_where_they_were_measured(world: World, tm
     write_costs(Folder.of(one), [replace(spent[0], first_token=cast("float", "<b>"))])
     with pytest.raises(IntegrityError, match=r"costs\.json is damaged; run curate evaluate --costs again"):
         evaluation_page([str(one)])
+
+
+def test_without_questions_at_zero_shots_there_is_no_table_of_them(world: World, tmp_path: Path) -> None:
+    only = evaluation(tmp_path / "only", [bench(tmp_path / "bench", "few", (1, 2))], {2: 0.6}, conditions=())
+    assert "Without demonstrations" not in Tags(evaluation_page([str(only)]).html).words
+    assert "Without demonstrations" in Tags(evaluation_page(world.places).html).words
