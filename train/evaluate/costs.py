@@ -34,7 +34,7 @@ def costs(
     questions: int = 8,
 ) -> list[Cost]:
     """Measures so many questions, each of another group, of every cell with whole or without demonstrations. `load` makes a
-    reader of the model."""
+    reader of the model. Questions that do not fit are left out, and cells of which none does."""
     cells = cells_of(benches, settings.model_copy(update={"conditions": MEASURED}))
     asked = {cell: _asks(cell, settings, questions) for cell in cells}
     found: list[Cost] = []
@@ -46,7 +46,8 @@ def costs(
         for state in STATES:
             reader = load(reading.model_copy(update={"prefixes": 0, **kept[state]}))
             reader.generate(asked[cells[0]][:1], 1)  # what is only done once
-            found += [_cost(reader, cell, state, asks, settings) for cell, asks in asked.items()]
+            fitting = {cell: [ask for ask in asks if reader.prompt_tokens([ask])] for cell, asks in asked.items()}
+            found += [_cost(reader, cell, state, asks, settings) for cell, asks in fitting.items() if asks]
             del reader
     return sorted(found, key=lambda cost: [cell.bench.name for cell in cells].index(cost.bench))
 

@@ -80,6 +80,16 @@ def test_cold_reads_every_demonstration_and_warm_none_again(bench: Bench) -> Non
     assert readers[0].settings.cache_mb == 0
 
 
+def test_questions_that_do_not_fit_are_left_out(bench: Bench) -> None:
+    def load(settings: ReaderSettings) -> VlmReader:
+        processor = tiny_processor("vicuna")
+        most = max(whole(settings).prompt_tokens(asks_of(bench, 1)))
+        rendering = RenderSettings(loss="last", max_tokens=most)
+        return VlmReader(tiny_model("vicuna", processor), Renderer(processor, rendering), settings)
+
+    assert {cost.shots for cost in costs(load, [bench], ReaderSettings(), ASKED, 2)} == {0, 1}
+
+
 def test_memory_is_told_or_none(bench: Bench) -> None:
     seconds, mib = first_token(whole(ReaderSettings()), asks_of(bench, 1)[0])
     assert seconds > 0
