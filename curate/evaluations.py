@@ -97,13 +97,13 @@ class Cost:
     per_second: float
     """Questions answered a second, asked together as the evaluation asks them."""
 
-    @property
-    def sound(self) -> bool:
-        """Whether names are names and figures are figures."""
+    def __post_init__(self) -> None:
+        """ValueError unless names are names and figures are figures."""
         names, counts = (self.bench, self.condition, self.state), (self.shots, self.questions)
         figures = (self.prompt_tokens, self.first_token, self.per_second, self.peak_mib or 0.0)
         told = all(isinstance(name, str) for name in names) and all(type(count) is int for count in counts)
-        return told and all(isinstance(one, int | float) and abs(one) < 1e12 for one in figures)
+        if not told or not all(isinstance(one, int | float) and abs(one) < 1e12 for one in figures):
+            raise ValueError("not what a question costs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,17 +172,14 @@ class Evaluation:
     @cached_property
     def rows(self) -> list[Row]:
         """The results; [] where the evaluation was not finished, IntegrityError where the file is damaged."""
-        return self._listed(RESULTS, Row)
+        return self._listed(RESULTS, Row, "curate evaluate")
 
     @cached_property
     def costs(self) -> list[Cost]:
         """What questions cost; [] where it was not measured, IntegrityError where the file is damaged."""
-        found = self._listed(COSTS, Cost)
-        if not all(cost.sound for cost in found):
-            raise IntegrityError(f"{self.folder.uri}/{COSTS} is damaged; run curate evaluate --costs again")
-        return found
+        return self._listed(COSTS, Cost, "curate evaluate --costs")
 
-    def _listed(self, name: str, kind: Callable[..., Listed]) -> list[Listed]:
+    def _listed(self, name: str, kind: Callable[..., Listed], maker: str) -> list[Listed]:
         if not self.folder.exists(name):
             return []
         known = set(inspect.signature(kind).parameters)
@@ -190,7 +187,7 @@ class Evaluation:
             found = json.loads(self.folder.read(name))["rows"]
             return [kind(**{key: value for key, value in row.items() if key in known}) for row in found]
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            raise IntegrityError(f"{self.folder.uri}/{name} is damaged; run curate evaluate again") from None
+            raise IntegrityError(f"{self.folder.uri}/{name} is damaged; run {maker} again") from None
 
     def row(self, bench: str, condition: str, shots: int, metric: str | None = None) -> Row | None:
         """One result; the first metric where none is named."""

@@ -33,9 +33,11 @@ def costs(
     settings: EvaluateSettings,
     questions: int = 8,
 ) -> list[Cost]:
-    """Measures so many questions, each of another group, of every cell with whole or without demonstrations. `load` makes a
+    """Measures so many questions, each of another group, of every cell with whole or without demonstrations, as far as they
+    are asked. `load` makes a
     reader of the model. Questions that do not fit are left out, and cells of which none does."""
-    cells = cells_of(benches, settings.model_copy(update={"conditions": MEASURED}))
+    conditions = tuple(name for name in MEASURED if name in settings.conditions) or MEASURED[:1]
+    cells = cells_of(benches, settings.model_copy(update={"conditions": conditions}))
     asked = {cell: _asks(cell, settings, questions) for cell in cells}
     found: list[Cost] = []
     with tempfile.TemporaryDirectory() as folder:

@@ -73,7 +73,7 @@ class AimSettings(Settings):
     def resolved(self, depth: int) -> tuple[int, ...]:
         """Layers as 0 (the embeddings) to `depth` (behind the last, normed). ValueError for one that is not there."""
         chosen = [layer if layer >= 0 else depth + 1 + layer for layer in self.layers] or [max(1, round(0.8 * depth))]
-        beyond = [layer for layer in chosen if not 0 <= layer <= depth]
+        beyond = [asked for asked, layer in zip(self.layers, chosen, strict=False) if not 0 <= layer <= depth]
         if beyond:
-            raise ValueError(f"layers: the model has {depth} layers")
+            raise ValueError(f"layers: {beyond[0]} is not among the model's {depth}; give 0 to {depth}, or -1 for the last")
         return tuple(chosen)
