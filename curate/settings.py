@@ -76,7 +76,7 @@ def build(model: type[S], data: Mapping[str, Any], where: str = "settings") -> S
 def _fault(model: type[BaseModel], fault: dict[str, Any]) -> str:
     path = ".".join(str(step) for step in fault["loc"])
     if fault["type"] != "extra_forbidden":
-        return f"{path}: {fault['msg']}"
+        return f"{path}: {fault['msg'].removeprefix('Value error, ')}"
     known = _fields_at(model, fault["loc"][:-1])
     return f"unknown key {path!r}{nearest(str(fault['loc'][-1]), known)}"
 

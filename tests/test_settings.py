@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from curate.episodes.settings import Plan
 from curate.errors import ConfigError, InputError
 from curate.registry import Registry
-from curate.settings import Settings, load, with_overrides
+from curate.settings import Settings, build, load, with_overrides
 
 
 class Inner(Settings):
@@ -71,3 +72,8 @@ def test_a_registry_names_the_nearest_thing() -> None:
     things.register("random")(1)
     with pytest.raises(ConfigError, match=r"no selector is called 'randm' \(did you mean 'random'\?\); known: random"):
         things.get("randm")
+
+
+def test_what_a_validator_says_is_told_as_it_says_it() -> None:
+    with pytest.raises(ConfigError, match=r"^settings: shots: give at least one number of shots"):
+        build(Plan, {"format": "caption", "shots": []})

@@ -12,6 +12,7 @@ from pipelines.options import AsJson, Config, DryRun, MaxRejected, Overrides
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
     from curate.labelled import LabelledSet, Pictures
     from train.evaluate import PredictSettings
@@ -113,17 +114,14 @@ def predict(
     """
     from curate.errors import InputError
     from curate.labelled import Pictures, read_labelled
-    from curate.settings import build, read_yaml, with_overrides
-    from train.evaluate import Predictor, PredictSettings
+    from train.evaluate import Predictor
     from train.evaluate.predicting import reading
 
-    given: dict[str, Any] = {"shots": shots, "select": select, "ways": ways, "labels": labels, "letters": letters or None}
-    given |= {"calibrate": calibrate or None}
-    given |= {"question": question, "label_of": label_of, "balanced": balanced}
-    plain = with_overrides(read_yaml(config) if config else {}, overrides)
-    plain |= {name: str(value) if isinstance(value, StrEnum) else value for name, value in given.items() if value is not None}
-    reader = plain.pop("reader", None) or {}
-    settings = build(PredictSettings, plain)
+    given = {
+        "shots": shots, "select": select, "ways": ways, "labels": labels, "letters": letters or None,
+        "calibrate": calibrate or None, "question": question, "label_of": label_of, "balanced": balanced,
+    }  # fmt: skip
+    settings, reader = _settings(config, overrides, given)
     labelled, pictures = read_labelled(demos, settings.label_of), Pictures(images)
     if not pictures.names:
         raise InputError(f"{images} holds no pictures; they are told by their names' endings (.jpg, .png, .webp, .svg, ...)")
@@ -140,6 +138,19 @@ def predict(
     summary = predictor.write(pictures, out, _progress())
     _tell(summary, out, as_json)
     _check_rejected("pictures", summary.pictures - sum(summary.rejected.values()), summary.rejected, max_rejected)
+
+
+def _settings(
+    config: "Path | None", overrides: list[str], given: "Mapping[str, Any]"
+) -> "tuple[PredictSettings, dict[str, Any]]":
+    """Settings of the predictions and what is told of the reader: the options over --set over the file."""
+    from curate.settings import build, read_yaml, with_overrides
+    from train.evaluate import PredictSettings
+
+    plain = with_overrides(read_yaml(config) if config else {}, overrides)
+    plain |= {name: str(value) if isinstance(value, StrEnum) else value for name, value in given.items() if value is not None}
+    reader = plain.pop("reader", None) or {}
+    return build(PredictSettings, plain), reader
 
 
 def _reader(model: str, settings: "Mapping[str, Any]") -> "Reader":
