@@ -9,6 +9,9 @@ from pipelines.console import answer, say, table
 from pipelines.options import AsJson, Overrides
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
     from pipelines.sweep.fitting import Fit, Response
     from pipelines.sweep.proposing import Gain
 
@@ -41,6 +44,7 @@ def fit(
         answer(told)
         return
     _tell(found)
+    _tell_confirmed(found, told["confirmed"])
     trials = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in told["trials"].items())
     say(f"trials: {trials}; wrote {out}/fit.json")
     for name, why in told["models_left_out"].items():
@@ -60,6 +64,15 @@ def _tell(found: "Fit") -> None:
     level = f"{found.settings.level:.0%} interval"
     gains = [_gain(gain) for gain in found.proposal.gains]
     table("the proposal's gain", ("over", "objective", level, "probability", "p", "better"), gains)
+
+
+def _tell_confirmed(found: "Fit", confirmed: "Sequence[Mapping[str, Any]]") -> None:
+    from pipelines.sweep.report.wording import between, mix, p_value, within
+
+    for one in confirmed:
+        sure = f"{found.settings.level:.0%} interval {between(one['low'], one['high'])}, {p_value(one['p'])}"
+        say(f"fresh seeds alone, {one['runs']} beside {one['prior_runs']} of the prior, {mix(found.seen.space, one)}:")
+        say(f"  {within(one['gain'], one['low'], one['high'])} over the prior, {sure}")
 
 
 def _gain(gain: "Gain") -> tuple[str, ...]:

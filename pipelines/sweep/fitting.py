@@ -15,8 +15,10 @@ from scipy import stats
 from curate.errors import InputError
 from curate.seeding import rng
 from curate.settings import Settings
+from curate.statistics import holm
 from pipelines.sweep import effects
 from pipelines.sweep.belief import Belief
+from pipelines.sweep.confirming import Confirmed, confirmed
 from pipelines.sweep.following import next_trials
 from pipelines.sweep.limits import Limits
 from pipelines.sweep.models import MODELS
@@ -109,6 +111,13 @@ class Fit:
         """About the objective."""
         return self.objective.belief
 
+    @property
+    def confirmed(self) -> list[Confirmed]:
+        """Confirmation runs beside those of the prior."""
+        task = self.belief.task
+        trials = [self.seen.trials[at] for at in task.kept] if self.seen.trials else []
+        return confirmed(task, trials, self.settings.level)
+
 
 def fit_sweep(
     seen: Observations,
@@ -171,6 +180,7 @@ def as_json(fit: Fit, counts: Mapping[str, int]) -> dict[str, Any]:
         "too_few": dict(fit.too_few),
         "models_left_out": {name: f"needs {least} mixes" for name, least in too_small.items()},
         "proposal": _proposal(fit),
+        "confirmed": _confirmed(fit),
         "next": [{**point_of(space, space.row(one.point)), "expected_improvement": one.improvement} for one in following],
         "verdict": verdict(fit),
     }
@@ -261,6 +271,15 @@ def _proposal(fit: Fit) -> dict[str, Any]:
         "gains": [_gain(fit, gain) for gain in made.gains],
         "moved_from_prior": float(fit.limits.distances(made.row[None])[0]),
     }
+
+
+def _confirmed(fit: Fit) -> list[dict[str, Any]]:
+    """Mixes with fresh seeds beside the prior's; p with Holm's correction over them."""
+    found, told = fit.confirmed, []
+    for one, p in zip(found, holm([one.p for one in found]), strict=True):
+        point = {"mix": one.trial.mix, "shares": one.trial.point.shares, "choices": one.trial.point.choices}
+        told.append({**{name: value for name, value in asdict(one).items() if name != "trial"}, "p": p, **point})
+    return told
 
 
 def _gain(fit: Fit, gain: Gain) -> dict[str, Any]:

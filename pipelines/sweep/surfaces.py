@@ -11,6 +11,8 @@ import numpy as np
 
 from curate.seeding import rng
 from pipelines.sweep.candidates import best, sample
+from pipelines.sweep.fitting import FitSettings, fit_sweep
+from pipelines.sweep.following import next_trials
 from pipelines.sweep.results import Observations
 from pipelines.sweep.space import Floats, Simplex, Space
 from pipelines.sweep.tasks import Ints
@@ -140,14 +142,43 @@ def design(space: Space, count: int, dice: np.random.Generator) -> tuple[Floats,
 
 def observe(truth: Surface, count: int, noise: float, seed: int) -> Observations:
     """A sweep of `count` runs. `noise` is the standard deviation of a run's objective over that of the true values in the
-    design (a flat surface has none: there it is the standard deviation itself). Targets get equal and independent shares of
-    it."""
+    design (a flat surface has none: there it is the standard deviation itself)."""
     dice = rng(seed, "observe", truth.kind)
     rows, mixes, seeds = design(truth.space, count, dice)
-    values = truth.truth(rows)
+    return _seen(truth, rows, mixes, seeds, _answers(truth, rows, _scatter(truth, rows, noise), dice))
+
+
+def observe_in_rounds(truth: Surface, count: int, noise: float, seed: int, rounds: int, settings: FitSettings) -> Observations:
+    """A sweep of `count` runs whose first half are those of `observe`, and the others, with as much noise, what the fit of all
+    before them wants to run next, in so many rounds."""
+    dice = rng(seed, "observe", truth.kind)
+    rows, mixes, seeds = design(truth.space, count, dice)
+    sd = _scatter(truth, rows, noise)
+    values, left = _answers(truth, rows, sd, dice), count // 2
+    rows, values = rows[: count - left], values[: count - left]
+    for number in range(rounds):
+        share = left // (rounds - number)
+        fit = fit_sweep(
+            _seen(truth, rows, mixes[: len(rows)], seeds[: len(rows)], values), truth.weights, settings, targets=False
+        )
+        new = np.stack([truth.space.row(one.point) for one in next_trials(fit.belief, fit.limits, share, seed)])
+        rows, values = np.concatenate([rows, new]), np.concatenate([values, _answers(truth, new, sd, dice)])
+        left -= share
+    return _seen(truth, rows, mixes, seeds, values)
+
+
+def _scatter(truth: Surface, rows: Floats, noise: float) -> float:
     size = float(np.std(truth.value(rows)))
-    sd = noise * (size if size > 1e-9 else 1.0) * values.shape[1] ** 0.5
-    seen = values + dice.normal(0, sd, values.shape)
-    targets = {name: seen[:, at] for at, name in enumerate(truth.weights)}
+    return noise * (size if size > 1e-9 else 1.0)
+
+
+def _answers(truth: Surface, rows: Floats, sd: float, dice: np.random.Generator) -> Floats:
+    """[k, t] with noise of which each target has an equal and independent share; `sd` is the objective's."""
+    values = truth.truth(rows)
+    return np.asarray(values + dice.normal(0, sd * values.shape[1] ** 0.5, values.shape), np.float64)
+
+
+def _seen(truth: Surface, rows: Floats, mixes: Ints, seeds: Ints, values: Floats) -> Observations:
+    targets = {name: values[:, at] for at, name in enumerate(truth.weights)}
     empty = {name: np.full(len(rows), np.nan) for name in targets}
     return Observations(truth.space, rows, mixes.astype(np.str_), seeds, targets, empty)

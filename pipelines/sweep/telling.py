@@ -7,7 +7,8 @@ from typing import Any
 
 from pipelines.console import say, table
 from pipelines.jobs.paces import clock
-from pipelines.sweep.design import Design
+from pipelines.sweep.design import Design, Trial
+from pipelines.sweep.report.wording import shares_of
 
 SHOWN = 40
 """Trials that are listed; design.json has them all."""
@@ -19,25 +20,19 @@ def tell_design(design: Design) -> None:
     varied = [f"{one.axis}: {', '.join(one.components)}" for one in design.space.simplices]
     varied += [f"{one.name}: {', '.join(one.levels)}" for one in design.space.choices]
     say("varied: " + "; ".join(varied))
-    shares = [column for column in design.space.columns if "=" not in column]
-    rows = [_row(design, number, shares) for number in range(min(SHOWN, len(design.trials)))]
-    table(
-        "trials, shares in per cent",
-        ("trial", "kinds", "seed", *shares, *(c.name for c in design.space.choices)),
-        rows,
-        left=2,
-    )
+    axes = [one.axis for one in design.space.simplices] + [one.name for one in design.space.choices]
+    rows = [_row(design, trial) for trial in design.trials[:SHOWN]]
+    table("trials, shares in per cent in the order above", ("trial", "kinds", "seed", *axes), rows, left=2)
     if len(design.trials) > SHOWN:
         say(f"… and {len(design.trials) - SHOWN} more")
     table("kinds", ("kind", "trials"), [(kind, str(number)) for kind, number in kinds.items()])
     tell_cost(design.cost)
 
 
-def _row(design: Design, number: int, shares: list[str]) -> list[str]:
-    trial = design.trials[number]
-    values = design.space.row(trial.point)[: len(shares)]
-    chosen = [trial.point.choices[one.name] for one in design.space.choices]
-    return [trial.id, ", ".join(trial.kinds), str(trial.seed), *(f"{100 * value:.1f}" for value in values), *chosen]
+def _row(design: Design, trial: Trial) -> list[str]:
+    shares = [shares_of(one, trial.point.shares[one.axis]) for one in design.space.simplices]
+    levels = [trial.point.choices[one.name] for one in design.space.choices]
+    return [trial.id, ", ".join(trial.kinds), str(trial.seed), *shares, *levels]
 
 
 def tell_cost(cost: Mapping[str, Any]) -> None:

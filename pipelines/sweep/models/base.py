@@ -54,3 +54,8 @@ def scale_of(y: Floats) -> tuple[float, float]:
     """Middle and spread of responses; a spread of 1 where all are equal."""
     spread = float(np.std(y))
     return float(np.mean(y)), spread if spread > 1e-12 * max(1.0, float(np.abs(y).max())) else 1.0
+
+
+def squares_apart(a: Floats, b: Floats) -> Floats:
+    """[n, m, c] squared differences, column by column, of a [n, c] and b [m, c]."""
+    return np.asarray((a[:, None, :] - b[None, :, :]) ** 2, np.float64)

@@ -1,8 +1,9 @@
 """Covariances over parts of the columns, for scikit-learn's Gaussian process."""
 
 import numpy as np
-from sklearn.gaussian_process.kernels import RBF, Hyperparameter, Kernel, NormalizedKernelMixin
+from sklearn.gaussian_process.kernels import Hyperparameter, Kernel
 
+from pipelines.sweep.models.base import squares_apart
 from pipelines.sweep.space import Floats
 
 
@@ -48,8 +49,8 @@ class Square(Kernel):  # type: ignore[misc]
         return False
 
 
-class Smooth(NormalizedKernelMixin, Kernel):  # type: ignore[misc]
-    """Squared exponential of the columns from `start` on."""
+class Smooth(Kernel):  # type: ignore[misc]
+    """The sum of a squared exponential of each of the columns from `start` on: functions of one column, added."""
 
     def __init__(self, start: int, length_scale: float = 1.0, length_scale_bounds: tuple[float, float] = (1e-1, 1e1)) -> None:
         self.start = start
@@ -63,9 +64,17 @@ class Smooth(NormalizedKernelMixin, Kernel):  # type: ignore[misc]
 
     def __call__(self, X: Floats, Y: Floats | None = None, eval_gradient: bool = False) -> Floats | tuple[Floats, Floats]:
         """[n, m], and its gradient in the length's logarithm [n, n, 1]."""
-        inner = RBF(self.length_scale, self.length_scale_bounds)
-        result: Floats = inner(X[:, self.start :], None if Y is None else Y[:, self.start :], eval_gradient)
-        return result
+        apart = squares_apart(X[:, self.start :], (X if Y is None else Y)[:, self.start :])
+        each = np.exp(-apart / (2 * self.length_scale**2))
+        value: Floats = each.sum(axis=2)
+        if not eval_gradient:
+            return value
+        slope: Floats = (each * apart).sum(axis=2, keepdims=True) / self.length_scale**2
+        return value, slope
+
+    def diag(self, X: Floats) -> Floats:
+        """[n]: one a column."""
+        return np.full(len(X), float(X.shape[1] - self.start))
 
     def is_stationary(self) -> bool:
         """It is."""

@@ -23,6 +23,8 @@ STARTS = (-0.7, 0.7)
 """First b: the part that can still be won, in standard deviations of the target, as logarithm."""
 STEPS = 40
 STILL = 1e-7
+LEAST_DAMPING = 1e-7
+"""Where answers are all alike the curvature vanishes, and no step could be solved for without any."""
 LARGEST = 6.0
 """No exponent beyond: exp(6) spreads are no prediction."""
 
@@ -129,7 +131,7 @@ def levenberg(law: Law, ys: Floats, strengths: Floats, starts: Floats) -> Floats
         tried = at[which] + _step(law, ys[which], strengths[which], at[which], damping[which])
         new = law.cost(ys[which], strengths[which], tried)
         better = new < cost[which]
-        damping[which] = np.where(better, damping[which] / 5, damping[which] * 8)
+        damping[which] = np.where(better, np.maximum(damping[which] / 5, LEAST_DAMPING), damping[which] * 8)
         settled = better & (cost[which] - new < STILL * cost[which])
         at[which[better]], cost[which[better]] = tried[better], new[better]
         live[which[settled | (damping[which] > 1e6)]] = False

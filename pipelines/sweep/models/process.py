@@ -1,8 +1,9 @@
-"""A Gaussian process (scikit-learn): a second-degree polynomial about the prior, and what departs from it smoothly.
+"""A Gaussian process (scikit-learn): a second-degree polynomial about the prior, and a smooth curve of each share.
 
-Covariance: linear in all columns (choices add there), plus square in the shares, plus a squared exponential of the distance
-between square roots of shares, plus the noise of a run. Square roots put mixes on a sphere, where distance is Hellinger's: a
-share that goes from 0 to 2 % changes more than one from 40 to 42 %, as data do. The noise is held near what seed repeats show.
+Covariance: linear in all columns (choices add there), plus square in the shares, plus for each share a squared exponential of
+its square root (an additive process: Duvenaud, Nickisch and Rasmussen 2011), plus the noise of a run. Curves of single shares
+are what a few dozen runs can tell beyond a polynomial: returns that diminish, data repeated too often. Of square roots, since
+a share that goes from 0 to 2 % changes more than one from 40 to 42 %. The noise is held near what seed repeats show.
 """
 
 from typing import TYPE_CHECKING, Self
@@ -10,9 +11,8 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from scipy.linalg import cho_solve
 from scipy.optimize import minimize
-from scipy.spatial.distance import cdist
 
-from pipelines.sweep.models.base import MODELS, centred, scale_of, shares
+from pipelines.sweep.models.base import MODELS, centred, scale_of, shares, squares_apart
 from pipelines.sweep.space import Floats, Space
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Process:
         bounds = (max(level / reach, LEAST_NOISE / 2), max(level * reach, 2 * LEAST_NOISE))
         line = ConstantKernel(10.0, (1e-2, 1e4)) * Linear(width)
         square = ConstantKernel(10.0, (1e-2, 1e4)) * Square(self._shares)
-        smooth = ConstantKernel(1.0, (1e-4, 1e2)) * Smooth(width, 0.7, (0.15, 5.0))
+        smooth = ConstantKernel(0.3, (1e-4, 1e2)) * Smooth(width, 0.4, (0.1, 3.0))
         return line + square + smooth + ConstantKernel(REST, "fixed") + WhiteKernel(level, bounds)
 
 
@@ -93,7 +93,7 @@ class _Likelihood:
         self._y = y
         self._line = features[:, :width] @ features[:, :width].T
         self._square = (features[:, :count] @ features[:, :count].T) ** 2
-        self._apart = cdist(features[:, width:], features[:, width:], "sqeuclidean") if count else np.zeros((len(y), len(y)))
+        self._apart = squares_apart(features[:, width:], features[:, width:])  # [n, n, shares]
 
     def highest(self, start: Floats, bounds: Floats) -> Floats:
         """The best log strengths; it stops where the likelihood hardly moves, as finer ones change no prediction."""
@@ -103,7 +103,8 @@ class _Likelihood:
 
     def _cost(self, strengths: Floats) -> tuple[float, Floats]:
         line, square, height, length, noise = np.exp(strengths)
-        smooth = height * np.exp(-self._apart / (2 * length**2))
+        each = height * np.exp(-self._apart / (2 * length**2))
+        smooth = each.sum(axis=2)
         cover = line * self._line + square * self._square + smooth + REST
         cover[np.diag_indices_from(cover)] += noise + 1e-10
         root = np.linalg.cholesky(cover)
@@ -112,5 +113,5 @@ class _Likelihood:
         cost = 0.5 * self._y @ weights + np.log(np.diag(root)).sum()
         pull = inverse - np.outer(weights, weights)
         slopes = [(pull * part).sum() for part in (line * self._line, square * self._square, smooth)]
-        slopes += [(pull * smooth * self._apart).sum() / length**2, noise * np.trace(pull)]
+        slopes += [(pull * (each * self._apart).sum(axis=2)).sum() / length**2, noise * np.trace(pull)]
         return float(cost), 0.5 * np.array(slopes)

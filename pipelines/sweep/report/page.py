@@ -79,6 +79,7 @@ def _fitted(sweep: Sweep) -> dict[str, Any]:
         "proposed": verdict.proposed(sweep),
         "chosen": verdict.proposed_choices(sweep),
         "gains": verdict.gains(sweep.fit),
+        "confirmed": verdict.confirmed(sweep),
         "moved": f"{100 * sweep.fit['proposal'].get('moved_from_prior', 0.0):.0f}",
         "triangles": effects.triangles(sweep),
         "two": effects.lines(sweep),

@@ -11,7 +11,7 @@ from curate.report.evaluation.drawing import Mark, Span, band
 from curate.report.training.lines import nice
 from curate.report.wording import short, words
 from pipelines.sweep.report.gathering import Sweep
-from pipelines.sweep.report.wording import between, chance, name_of, p_value, percent, signed, within
+from pipelines.sweep.report.wording import between, chance, mix, name_of, p_value, percent, signed, within
 
 MOST_FAILURES = 20
 LONGEST_ERROR = 600
@@ -167,6 +167,16 @@ def gains(fit: Mapping[str, Any]) -> Forest:
         for one in told
     ]
     return forest(rows, "gain of the objective")
+
+
+def confirmed(sweep: Sweep) -> Forest | None:
+    """Mixes that were run again, less the prior, on fresh seeds of both."""
+    assert sweep.fit is not None
+    rows = []
+    for one in sweep.fit.get("confirmed", ()):
+        runs = f"{one['runs']} fresh runs, the prior {one['prior_runs']}"
+        rows.append((mix(sweep.design.space, one), runs, (one["gain"], one["low"], one["high"]), p_value(one["p"])))
+    return forest(rows, "gain of the objective over the prior") if rows else None
 
 
 def forest(rows: Sequence[tuple[str, str, tuple[float, float, float], str]], label: str) -> Forest:

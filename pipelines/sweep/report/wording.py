@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from curate.report.training.lines import said
 from curate.report.wording import short, words
-from pipelines.sweep.space import Space
+from pipelines.sweep.space import Simplex, Space
 
 NAME = 80
 """Characters of a component or a target."""
@@ -77,11 +77,15 @@ def p_value(value: float) -> str:
     return "p < 0.001" if value < 0.001 else f"p = {value:.2g}"
 
 
+def shares_of(one: Simplex, shares: Mapping[str, float]) -> str:
+    """70 / 20 / 10, in the order of the components."""
+    return " / ".join(percent(shares.get(name, 0.0)) for name in one.components)
+
+
 def mix(space: Space, point: Mapping[str, Any]) -> str:
     """A mix in a line: axis by axis, shares in per cent, then choices."""
     parts = []
     for one in space.simplices:
-        shares = point["shares"].get(one.axis, {})
-        parts.append(f"{words(one.axis)} " + " / ".join(percent(shares.get(name, 0.0)) for name in one.components))
+        parts.append(f"{words(one.axis)} {shares_of(one, point['shares'].get(one.axis, {}))}")
     parts += [f"{words(name)} {name_of(level)}" for name, level in point["choices"].items()]
     return "; ".join(parts)

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,10 +8,14 @@ from typer.testing import CliRunner
 
 from curate.errors import InputError
 from pipelines.cli import app
+from pipelines.sweep.confirming import confirmed
+from pipelines.sweep.design import Trial
 from pipelines.sweep.fitted import trials_to_add
 from pipelines.sweep.fitting import FitSettings, as_json, fit_sweep
 from pipelines.sweep.following import confirmations, next_trials
+from pipelines.sweep.results import Observations
 from pipelines.sweep.surfaces import surface
+from pipelines.sweep.tasks import task_of
 from pipelines.sweep.validation import candidates, folds_of, try_all, weights_of
 from tests.pipelines.sweep.answers import sweep, task, with_choice, write_answers
 
@@ -108,6 +113,53 @@ def test_confirmations_have_fresh_seeds_and_the_prior() -> None:
     assert [run.seed for run in runs] == [7, 8, 9] * 3
     assert runs[0].point == found.seen.space.prior
     assert found.seen.space.row(runs[3].point) == pytest.approx(found.proposal.row)
+
+
+def with_fresh_seeds(gain: float, seeds: int = 3) -> Observations:
+    """A flat sweep; the prior and one other mix are run again, the other `gain` above the prior."""
+    seen = sweep("flat", 3, noise=0.01)
+    again = np.repeat([0, 5], seeds)  # trials 0 to 2 are the prior's
+    rows, dice = np.concatenate([seen.rows, seen.rows[again]]), np.random.default_rng(0)
+    targets = {}
+    for name, values in seen.targets.items():
+        fresh = values[0] - gain * (again == 5) + dice.normal(0, 0.01, len(again))  # losses
+        targets[name] = np.concatenate([values, fresh])
+    kinds = [("prior",)] * 3 + [("dirichlet",)] * (len(seen) - 3) + [("confirm",)] * len(again)
+    mixes = np.concatenate([seen.mixes, seen.mixes[again]])
+    points = [seen.space.point(row) for row in rows]
+    trials = [Trial(str(at), str(mix), kinds[at], at, points[at], str(at)) for at, mix in enumerate(mixes)]
+    errors = {name: np.full(len(rows), np.nan) for name in targets}
+    return Observations(seen.space, rows, mixes, np.arange(len(rows)), targets, errors, tuple(trials))
+
+
+@pytest.mark.parametrize("gain", [0.0, 0.1])
+def test_fresh_seeds_are_told_beside_those_of_the_prior(gain: float) -> None:
+    seen = with_fresh_seeds(gain)
+    (one,) = fit_sweep(seen, None, QUICK.model_copy(update={"outer": 0}), targets=False).confirmed
+    assert (one.runs, one.prior_runs) == (3, 3)
+    y = -np.mean([*seen.targets.values()], axis=0)
+    assert one.gain == pytest.approx(y[-3:].mean() - y[-6:-3].mean())
+    assert one.low < gain < one.high
+    assert (one.low > 0) == (one.p < 0.05) == (gain > 0)
+
+
+def test_half_of_the_intervals_of_fresh_seeds_hold_at_one_half() -> None:
+    held = []
+    for seed in range(200):
+        dice = np.random.default_rng(seed)
+        seen = with_fresh_seeds(0.0)
+        targets = {name: dice.normal(0, 1, len(seen)) for name in seen.targets}
+        task = task_of(replace(seen, targets=targets), dict.fromkeys(targets, -1.0))
+        (one,) = confirmed(task, seen.trials, 0.5)
+        held.append(one.low <= 0 <= one.high)
+    assert 0.4 < np.mean(held) < 0.6
+
+
+def test_without_fresh_runs_of_the_prior_nothing_is_confirmed() -> None:
+    seen = with_fresh_seeds(0.1)
+    kinds = [("dirichlet",) if trial.mix == "0" and "confirm" in trial.kinds else trial.kinds for trial in seen.trials]
+    trials = [replace(trial, kinds=kind) for trial, kind in zip(seen.trials, kinds, strict=True)]
+    assert confirmed(task_of(seen, WEIGHTS), trials, 0.9) == []
 
 
 def test_the_command_writes_what_it_tells(tmp_path: Path) -> None:

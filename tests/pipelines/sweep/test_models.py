@@ -1,5 +1,9 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from curate.errors import ConfigError, InputError, MissingToolError
 from pipelines.sweep.belief import BY_TARGET, fit
@@ -73,6 +77,53 @@ def test_a_choice_adds_its_effect(name: str) -> None:
     rows = np.repeat(seen.space.row(seen.space.prior)[None], 2, axis=0)
     rows[1, -2:] = [0, 1]
     assert np.diff(fit(name, known).mean(rows))[0] == pytest.approx(0.1, abs=0.03)
+
+
+def test_a_curve_of_one_share_is_found() -> None:
+    def bump(rows: Floats) -> Floats:  # up and down again: no polynomial of second degree
+        return np.asarray(np.exp(-((rows[:, 0] - 0.3) ** 2) / 0.02), np.float64)
+
+    known, dice = task("repeated", 4, runs=40), np.random.default_rng(0)
+    known = replace(known, rows=dice.dirichlet(np.ones(4), 40))
+    unseen = np.array([[share, *[(1 - share) / 3] * 3] for share in (0.05, 0.3, 0.6)])
+    bent = known.answering(bump(known.rows)[:, None])
+    off = {name: np.abs(fit(name, bent).mean(unseen) - bump(unseen)).max() for name in ("quadratic", "process")}
+    assert 2 * off["process"] < off["quadratic"]
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.floats(-3, 3), min_size=5, max_size=5), st.integers(0, 9))
+def test_the_likelihood_rises_where_its_slopes_say(strengths: list[float], seed: int) -> None:
+    from pipelines.sweep.models.process import Process, _Likelihood
+
+    known = task("saturating", 3, seed)
+    features = Process(known.space)._features(known.rows)
+    likelihood, at = _Likelihood(features, known.y / known.y.std(), 3, 3), np.array(strengths)
+    slopes = likelihood._cost(at)[1]
+    steps = 1e-5 * np.eye(5)
+    measured = [(likelihood._cost(at + step)[0] - likelihood._cost(at - step)[0]) / 2e-5 for step in steps]
+    assert slopes == pytest.approx(measured, rel=1e-3, abs=1e-3)
+
+
+def test_the_process_is_the_one_that_scikit_learn_has() -> None:
+    from pipelines.sweep.models.process import Process
+
+    known = task("saturating", 4)
+    process = Process(known.space).fit(known.rows, known.y, known.noise().sd)
+    features = process._features(known.rows[:6])
+    assert np.allclose(process._signal.diag(features), np.diag(process._signal(features)))
+    mean, sd = process._model.predict(features, return_std=True)  # of a run, noise included
+    ours, own = process.predict(known.rows[:6])
+    noise = np.exp(process._model.kernel_.theta[-1])
+    assert ours == pytest.approx(process._middle + process._spread * mean)
+    assert own**2 + process._spread**2 * noise == pytest.approx((process._spread * sd) ** 2)
+
+
+def test_answers_that_are_all_alike_can_be_fitted() -> None:
+    for seed in (0, 42, 44, 48, 56):  # rounding alone is left, and a law of no slope
+        known = task("flat", 3 + seed % 6, seed, noise=0.0)
+        for name in CORE:
+            assert np.allclose(fit(name, known).mean(known.rows), known.y, atol=1e-6)
 
 
 def test_choices_alone_can_be_fitted() -> None:

@@ -2,6 +2,7 @@ import csv
 import io
 import json
 import re
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -187,6 +188,22 @@ def test_trials_are_added_as_the_fit_proposes(fitted: Path, monkeypatch: pytest.
     assert ran.exit_code == 0, ran.output
     assert len(json.loads(ran.stdout)["added"]) == 1
     assert (fitted / "design.json").read_bytes() == before
+
+
+def test_fresh_seeds_have_a_place_of_their_own(fitted: Path, tmp_path: Path) -> None:
+    assert "Fresh seeds alone" not in (fitted / "report.html").read_text()
+    out = tmp_path / "confirmed"
+    shutil.copytree(fitted, out)
+    fit = json.loads((out / "fit.json").read_text())
+    mix = {"shares": fit["proposal"]["shares"], "choices": fit["proposal"]["choices"], "mix": "a"}
+    fit["confirmed"] = [{**mix, "runs": 3, "prior_runs": 3, "gain": 0.126, "low": 0.113, "high": 0.139, "p": 0.0001}]
+    (out / "fit.json").write_text(json.dumps(fit))
+    page = page_of(out)
+    assert "3 fresh runs, the prior 3" in page
+    assert "+0.126" in page
+    del fit["confirmed"]  # as older fits
+    (out / "fit.json").write_text(json.dumps(fit))
+    assert "Fresh seeds alone" not in page_of(out)
 
 
 def test_the_front_is_what_nothing_beats_in_both() -> None:

@@ -6,7 +6,7 @@ import pytest
 from pipelines.sweep.candidates import sample
 from pipelines.sweep.fitting import Fit, FitSettings, fit_sweep
 from pipelines.sweep.significance import p_values
-from pipelines.sweep.surfaces import Surface, observe, surface
+from pipelines.sweep.surfaces import Surface, observe, observe_in_rounds, surface
 from pipelines.sweep.tasks import task_of
 
 QUICK = FitSettings(outer=0, shuffles=199)
@@ -33,6 +33,24 @@ def test_the_proposal_is_near_the_top_of_a_hill() -> None:
     top, proposed = truth.value(np.stack([truth.optimum(), found.proposal.row]))
     assert top - proposed <= 0.02 * top
     assert found.proposal.is_significant
+
+
+def test_rounds_lose_less_of_the_way_than_one_design() -> None:
+    lost = np.zeros(3)
+    for seed in range(4):
+        truth = surface("saturating", 5, seed, "quick")
+        rounds = fit_sweep(observe_in_rounds(truth, 24, 0.25, seed, 2, QUICK), truth.weights, QUICK, targets=False)
+        rows = [
+            truth.optimum(),
+            fitted(truth, 5, seed, 0.25).proposal.row,
+            rounds.proposal.row,
+            truth.space.row(truth.space.prior),
+        ]
+        values = truth.value(np.stack(rows))
+        assert len(rounds.seen) == 24
+        lost += values[0] - values[1:]
+    once, in_rounds, prior = lost
+    assert in_rounds < once < prior
 
 
 def test_a_flat_surface_gives_no_significant_difference() -> None:
