@@ -1,10 +1,11 @@
 """`curate evaluate MODEL BENCH...|compare`: what a model answers to frozen benchmarks, and models beside each other."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipelines.console import answer
+from pipelines.console import answer, say
 from pipelines.groups import with_default
 from pipelines.options import AsJson, DryRun, Overrides
 
@@ -113,6 +114,10 @@ def run(
     opened = [Bench.open(bench) for bench in benches]
     if dry_run:
         _tell_plan(model, opened, out, settings, as_json)
+        if costs:
+            say(
+                f"then the costs of at most {costs} questions of each cell with whole or without demonstrations, cold and warm"
+            )
         return
     from dataclasses import asdict
 
@@ -160,7 +165,9 @@ def _tell_plan(model: str, benches: "list[Bench]", out: str, settings: "Evaluate
     from train.evaluate.evaluating import planned
     from train.model.places import check
 
-    check(weights_of(model).base, "a vision-language model")
+    base = weights_of(model).base
+    if check(base, "a vision-language model") and not Path(base).is_dir():
+        say(f"{base} is no folder here, and the hub does not answer: only a copy that was downloaded before would do")
     cells = planned(benches, out, settings, Watching())
     if as_json:
         answer([plan.as_json() for plan in cells])

@@ -79,7 +79,23 @@ def test_what_questions_cost_is_told_and_kept(tmp_path: Path, model: Path, bench
 def test_a_dry_run_loads_no_model_and_writes_nothing(tmp_path: Path, model: Path, bench: Path) -> None:
     found = curate("evaluate", model, bench, "--out", tmp_path / "out", *FEW, "--dry-run", "--json")
     assert [row["items"] for row in json.loads(found.stdout)] == [6, 12, 12, 12, 12]
+    told = curate("evaluate", model, bench, "--out", tmp_path / "out", *FEW, "--dry-run", "--costs", 2).stderr
+    assert "then the costs of at most 2 questions" in told
     assert not (tmp_path / "out").exists()
+
+
+def test_a_dry_run_says_when_neither_disk_nor_hub_has_the_model(
+    tmp_path: Path, bench: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("train.model.places.silence", lambda name: "no network")
+    told = curate("evaluate", "runs/nothing", bench, "--out", tmp_path / "out", *FEW, "--dry-run").stderr
+    assert "runs/nothing is no folder here" in told
+
+
+def test_a_bank_for_a_model_that_fuses_nothing_is_an_error(tmp_path: Path, model: Path, bench: Path) -> None:
+    found = curate("evaluate", model, bench, "--out", tmp_path / "out", *FEW, "--set", f"bank={tmp_path / 'bank'}")
+    assert found.exit_code != 0
+    assert "fuses no demonstrations" in str(found.exception)
 
 
 @pytest.mark.parametrize(

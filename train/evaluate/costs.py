@@ -41,12 +41,10 @@ def costs(
     asked = {cell: _asks(cell, settings, questions) for cell in cells}
     found: list[Cost] = []
     with tempfile.TemporaryDirectory() as folder:
-        kept: dict[str, dict[str, Any]] = {
-            "cold": {"cache_mb": 0, "bank": None},
-            "warm": {"bank": reading.bank or folder},
-        }
+        kept: dict[str, Any] = {"cache_mb": 0, "bank": None}
         for state in STATES:
-            reader = load(reading.model_copy(update={"prefixes": 0, **kept[state]}))
+            reader = load(reading.model_copy(update={"prefixes": 0, **kept}))
+            kept = {"bank": reading.bank or folder} if reader.aggregator else {}  # of the warm one
             reader.generate(asked[cells[0]][:1], 1)  # what is only done once
             fitting = {cell: [ask for ask in asks if reader.prompt_tokens([ask])] for cell, asks in asked.items()}
             found += [_cost(reader, cell, state, asks, settings) for cell, asks in fitting.items() if asks]

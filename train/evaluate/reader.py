@@ -110,7 +110,12 @@ class VlmReader:
         how = RenderSettings(mode=settings.mode, max_tokens=settings.max_tokens, loss="last")
         renderer = Renderer.load(weights_of(name).base, how)
         model = load_model(name, ComputeSettings(attention=settings.attention))
-        return cls(model, renderer, settings, name_of(name))
+        reader = cls(model, renderer, settings, name_of(name))
+        if settings.bank and reader.aggregator is None:
+            raise ConfigError(
+                f"{name} fuses no demonstrations, so it has nothing to keep in a bank; leave out bank={settings.bank}"
+            )
+        return reader
 
     @property
     def aggregator(self) -> "Aggregator | None":

@@ -38,7 +38,9 @@ def silence(name: str) -> str:
 def unreadable(what: str, place: str, error: Exception, offline: bool) -> InputError:
     """The error for a place whose files could not be read; a hub that is silent is told in few words."""
     if offline and not Path(place).is_dir():
-        return InputError(f"cannot read {what} {place}: the hub does not give it just now; give its folder instead")
+        return InputError(
+            f"cannot read {what} {place}: there is no such folder, and the hub does not give it just now; give its folder"
+        )
     return InputError(f"cannot read {what} {place}: {gist(error)}")
 
 

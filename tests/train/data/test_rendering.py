@@ -248,7 +248,7 @@ def test_no_processor_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     with pytest.raises(InputError, match=f"{tmp_path}"):
         Renderer.load(tmp_path)
     monkeypatch.setattr("huggingface_hub.HfApi.model_info", unreachable)
-    with pytest.raises(InputError, match=r"from the hub \(no network\); give a model's folder") as caught:
+    with pytest.raises(InputError, match=r"from the hub \(no network\), and there is no such folder; give") as caught:
         Renderer.load("somebody/some-model")
     assert "\n" not in str(caught.value)
 

@@ -24,7 +24,7 @@ def load_processor(place: str | os.PathLike[str]) -> "ProcessorMixin":
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise InputError(f"{name} does not exist; give a model's folder or its name on the hub")
     silent = silence(name)
-    where = f"from the hub ({silent}); give a model's folder" if silent else "from the hub"
+    where = f"from the hub ({silent}), and there is no such folder; give a model's folder" if silent else "from the hub"
     return _checked(name, _loaded(name, where, offline=bool(silent)))
 
 
