@@ -85,8 +85,8 @@ class OnRay(Listening):
     def __post_init__(self) -> None:
         self._ray = imported_ray()
         self._ray.init(ignore_reinit_error=True, log_to_driver=False, include_dashboard=False)
-        self._threads = max(1, cores() // (self.at_once or 1))
-        self._task = self._ray.remote(num_cpus=1, num_gpus=self.gpus, max_retries=0)(command)
+        self._threads = max(1, cores() // (self.at_once or len(devices()) or 1))
+        self._task = self._ray.remote(num_cpus=self._threads, num_gpus=self.gpus, max_retries=0)(command)
 
     @property
     def room(self) -> bool:

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,25 @@ def _look_at_results(out: Path, design: Design) -> None:
     assert len(set(seen.mixes)) == 3
     assert "/" not in json.dumps([design.spec["mixes"], design.cost])
     assert str(out.parents[2]) not in json.dumps([design.setting, design.cost])
+
+
+@pytest.mark.skipif(find_spec("ray") is None, reason="needs Ray: pip install 'shotcraft[ray]'")
+def test_ray_gives_what_this_process_gives(place: Path, tmp_path: Path) -> None:
+    import ray
+
+    out, other = designed(place, tmp_path / "ray"), designed(place, tmp_path / "here")
+    try:
+        ran = CliRunner().invoke(app, ["sweep", "run", str(out), "--engine", "ray", "--jobs", "2", "--json"])
+    finally:
+        ray.shutdown()
+    assert ran.exit_code == 0, ran.output
+    assert json.loads(ran.stdout)["done"] == 5
+    run_here(other)
+    for trial in read_design(other).trials:
+        found, expected = (read_result(folder, trial.id)["targets"] for folder in (out, other))
+        assert {name: one["value"] for name, one in found.items()} == pytest.approx(
+            {name: one["value"] for name, one in expected.items()}, abs=1e-6
+        )
 
 
 def test_halving_stops_trials_and_failures_are_reported_and_mended(place: Path, tmp_path: Path) -> None:
