@@ -55,15 +55,19 @@ def fit(
 
 
 def _tell(found: "Fit") -> None:
-    head = ("target", "runs", "missing", "model", "Spearman", "R²", "error", "seeds' noise")
-    table("held-out mixes", head, [_row(one) for one in (found.objective, *found.targets)])
+    fitted = (found.objective, *found.targets)
+    head = ("target", "model", "ranks", "R²", "error", "noise")
+    table("held-out mixes: Spearman's ranks, R², error beside the seeds' noise", head, [_row(one) for one in fitted])
+    for one in fitted:
+        if one.missing:
+            say(f"{one.name}: {one.missing} trials lack it")
     mixes = {"proposal": found.proposal.row, **{gain.baseline: gain.row for gain in found.proposal.gains}}
     columns = found.seen.space.columns
     rows = [(name, *(f"{row[at]:.3f}" for row in mixes.values())) for at, name in enumerate(columns)]
     table("mixes", ("share", *mixes), rows)
     level = f"{found.settings.level:.0%} interval"
     gains = [_gain(gain) for gain in found.proposal.gains]
-    table("the proposal's gain", ("over", "objective", level, "probability", "p", "better"), gains)
+    table("the proposal's gain", ("over", "objective", level, "probability", "p", "significant"), gains)
 
 
 def _tell_confirmed(found: "Fit", confirmed: "Sequence[Mapping[str, Any]]") -> None:
@@ -76,14 +80,15 @@ def _tell_confirmed(found: "Fit", confirmed: "Sequence[Mapping[str, Any]]") -> N
 
 
 def _gain(gain: "Gain") -> tuple[str, ...]:
-    told = (gain.baseline, f"{gain.gain:+.4f}", f"{gain.low:+.4f} to {gain.high:+.4f}", f"{gain.probability:.0%}")
-    return (*told, f"{gain.p:.3f}", "yes" if gain.significant else "no significant difference")
+    from pipelines.sweep.report.wording import between, within
+
+    told = (gain.baseline, within(gain.gain, gain.low, gain.high), between(gain.low, gain.high), f"{gain.probability:.0%}")
+    return (*told, f"{gain.p:.3f}", "yes" if gain.significant else "no")
 
 
 def _row(one: "Response") -> tuple[str, ...]:
-    noise = f"{one.noise.sd:.4f}" if one.noise.is_known else "unknown"
-    told = (one.name, str(len(one.belief.task.rows)), str(one.missing), one.belief.name)
+    noise = f"{one.noise.sd:.3g}" if one.noise.is_known else "unknown"
     if one.skill is None:
-        return (*told, "-", "-", "-", noise)
+        return (one.name, one.belief.name, "-", "-", "-", noise)
     ranks = "-" if one.skill.spearman is None else f"{one.skill.spearman:.2f}"
-    return (*told, ranks, f"{one.skill.r2:.2f}", f"{one.skill.rmse:.4f}", noise)
+    return (one.name, one.belief.name, ranks, f"{one.skill.r2:.2f}", f"{one.skill.rmse:.3g}", noise)
