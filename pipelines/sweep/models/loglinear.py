@@ -26,7 +26,9 @@ STILL = 1e-7
 LEAST_DAMPING = 1e-7
 """Where answers are all alike the curvature vanishes, and no step could be solved for without any."""
 LARGEST = 6.0
-"""No exponent beyond: exp(6) spreads are no prediction."""
+"""No exponent beyond while a law is fitted: exp(6) spreads are nothing that runs show."""
+BEYOND = float(np.log(3.0))
+"""A prediction's exponent is at most so much larger than that of any run: the law falls steeply where it has seen nothing."""
 
 
 @MODELS.register("log-linear")
@@ -57,8 +59,8 @@ class LogLinear:
 
     def predict(self, rows: Floats) -> tuple[Floats, Floats]:
         """Mean, and standard deviation by the delta method."""
-        law = self._over(rows)
-        value, slopes = law.values(self._found[None])[0], law.slopes(self._found[None])[0]
+        law, most = self._over(rows), self._law.most(self._found[None])
+        value, slopes = law.values(self._found[None], most)[0], law.slopes(self._found[None], most)[0]
         spread = np.einsum("kp,pq,kq->k", slopes, self._inverse, slopes, optimize=True)
         return self._middle + self._spread * value, self._spread * np.sqrt(self._variance * np.maximum(spread, 0.0))
 
@@ -67,7 +69,7 @@ class LogLinear:
         scaled = (ys - self._middle) / self._spread
         starts = np.repeat(self._found[None], len(ys), axis=0)
         found = levenberg(self._law, scaled, np.full(len(ys), self._strength), starts)
-        return self._middle + self._spread * self._over(rows).values(found)
+        return self._middle + self._spread * self._over(rows).values(found, self._law.most(found))
 
     def _over(self, rows: Floats) -> "Law":
         x = centred(self._space, rows)
@@ -81,13 +83,13 @@ class Law:
     s: Floats  # [n, shares]
     z: Floats  # [n, choices]
 
-    def values(self, at: Floats) -> Floats:
-        """[k, n] for at [k, p]."""
-        return np.asarray(at[:, :1] - self._power(at) + at[:, 2 + self.s.shape[1] :] @ self.z.T, np.float64)
+    def values(self, at: Floats, most: Floats | float = LARGEST) -> Floats:
+        """[k, n] for at [k, p]; no exponent is above `most` [k, 1]."""
+        return np.asarray(at[:, :1] - self._power(at, most) + at[:, 2 + self.s.shape[1] :] @ self.z.T, np.float64)
 
-    def slopes(self, at: Floats) -> Floats:
+    def slopes(self, at: Floats, most: Floats | float = LARGEST) -> Floats:
         """[k, n, p]"""
-        power, end = self._power(at), 2 + self.s.shape[1]
+        power, end = self._power(at, most), 2 + self.s.shape[1]
         found = np.empty((*power.shape, at.shape[1]))
         found[:, :, 0] = 1.0
         found[:, :, 1] = -power
@@ -115,8 +117,15 @@ class Law:
         total = ((ys - self.values(at)) ** 2).sum(axis=1) + (self.held(at, strengths)[0] ** 2).sum(axis=1)
         return np.where(np.isfinite(total) & (at[:, 1] < LARGEST), total, np.inf)
 
-    def _power(self, at: Floats) -> Floats:
-        return np.exp(np.minimum(at[:, 1:2] + at[:, 2 : 2 + self.s.shape[1]] @ self.s.T, LARGEST))
+    def most(self, at: Floats) -> Floats:
+        """[k, 1] the largest exponent that a prediction by at [k, p] may have, these being the runs."""
+        return np.asarray(np.minimum(self._exponents(at).max(axis=1, keepdims=True) + BEYOND, LARGEST), np.float64)
+
+    def _power(self, at: Floats, most: Floats | float) -> Floats:
+        return np.asarray(np.exp(np.minimum(self._exponents(at), most)), np.float64)
+
+    def _exponents(self, at: Floats) -> Floats:
+        return at[:, 1:2] + at[:, 2 : 2 + self.s.shape[1]] @ self.s.T
 
 
 def levenberg(law: Law, ys: Floats, strengths: Floats, starts: Floats) -> Floats:

@@ -119,6 +119,18 @@ def test_the_process_is_the_one_that_scikit_learn_has() -> None:
     assert own**2 + process._spread**2 * noise == pytest.approx((process._spread * sd) ** 2)
 
 
+def test_a_law_does_not_run_away_where_it_has_seen_nothing() -> None:
+    """A target that hardly moves but for one run; the corners are far from all runs."""
+    known = task("losses", 4, runs=24).merged()
+    for seed in range(20):
+        dice = np.random.default_rng(seed)
+        y = 0.3 + 0.01 * dice.normal(size=len(known.rows))
+        y[int(np.argmax(known.rows[:, seed % 4]))] = 0.18
+        told = fit("log-linear", known.answering(y[:, None])).mean(np.eye(4))
+        assert np.all(told > 0.18 - 4 * np.ptp(y))
+        assert np.all(told < y.max() + np.ptp(y))
+
+
 def test_answers_that_are_all_alike_can_be_fitted() -> None:
     for seed in (0, 42, 44, 48, 56):  # rounding alone is left, and a law of no slope
         known = task("flat", 3 + seed % 6, seed, noise=0.0)
