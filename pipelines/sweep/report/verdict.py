@@ -65,9 +65,17 @@ def headline(sweep: Sweep) -> tuple[str, str]:
     told = f"{within(gain['gain'], gain['low'], gain['high'])} over the prior ({sure}), "
     told += f"better with a probability of {chance(gain['probability'])}, {p_value(gain['p'])}"
     if sweep.fit["proposal"]["significant"]:
-        return "A better mix than the prior", f"The proposed mix is predicted {told}."
+        return "A better mix than the prior", f"The proposed mix is predicted {told}.{_fresh(sweep.fit)}"
     text = f"The best mix that these trials point to is predicted {told}. That is not enough to leave the prior."
-    return "No significant difference", text
+    return "No significant difference", text + _fresh(sweep.fit)
+
+
+def _fresh(fit: Mapping[str, Any]) -> str:
+    if not (confirmed := fit.get("confirmed")):
+        return ""
+    best = confirmed[0]
+    told = f"{within(best['gain'], best['low'], best['high'])} ({between(best['low'], best['high'])})"
+    return f" Fresh seeds alone, which had no part in the choice, say {told} of the best mix that was run again."
 
 
 def tiles(sweep: Sweep) -> list[Tile]:

@@ -200,6 +200,7 @@ def test_fresh_seeds_have_a_place_of_their_own(fitted: Path, tmp_path: Path) -> 
     (out / "fit.json").write_text(json.dumps(fit))
     page = page_of(out)
     assert "3 fresh runs, the prior 3" in page
+    assert page.index("Fresh seeds alone, which had no part in the choice, say +0.126") < page.index('id="mix"')
     assert "+0.126" in page
     del fit["confirmed"]  # as older fits
     (out / "fit.json").write_text(json.dumps(fit))
