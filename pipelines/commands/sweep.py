@@ -85,6 +85,8 @@ def design(
     from pipelines.sweep.telling import tell_design
 
     if spec.is_dir() or next_ or confirm:
+        if out is not None or overrides or budget:
+            raise ConfigError("--next and --confirm add to a sweep as it was designed; leave out --out, --set and --budget")
         _extend(spec, next_, confirm, seeds, dry_run, as_json)
         return
     if out is None:

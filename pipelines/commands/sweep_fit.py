@@ -38,6 +38,7 @@ def fit(
         curate sweep fit sweeps/first --set within=0.3 --set caution=1 --json
     """
     from pipelines.sweep.fitted import fit_folder
+    from pipelines.sweep.report.wording import strayed
 
     found, told = fit_folder(out, set_, say)
     if as_json:
@@ -46,7 +47,9 @@ def fit(
     _tell(found)
     _tell_confirmed(found, told["confirmed"])
     trials = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in told["trials"].items())
-    say(f"trials: {trials}; wrote {out}/fit.json")
+    say(f"trials: {trials}, {len(found.seen)} of them with results; wrote {out}/fit.json")
+    if told["strayed"]["trials"]:
+        say(strayed(**told["strayed"]))
     for name, why in told["models_left_out"].items():
         say(f"left out: {name}, which {why}")
     for name, mixes in found.too_few.items():

@@ -12,6 +12,7 @@ from scipy import stats
 from pipelines.sweep.design import Trial
 from pipelines.sweep.designs.making import PRIOR
 from pipelines.sweep.extending import CONFIRM
+from pipelines.sweep.space import Floats
 from pipelines.sweep.tasks import Task
 
 LEAST_NOISE = 1e-12
@@ -22,7 +23,8 @@ LEAST_NOISE = 1e-12
 class Confirmed:
     """A mix less the prior, by fresh runs of both; higher is better."""
 
-    trial: Trial  # one of those of the mix
+    mix: str
+    row: Floats  # [columns] what the runs had, on average
     runs: int
     prior_runs: int
     gain: float
@@ -43,9 +45,9 @@ def confirmed(task: Task, trials: Sequence[Trial], level: float) -> list[Confirm
     if not base or not noise.is_known:
         return []
     found = []
-    for own in runs.values():
+    for mix, own in runs.items():
         gain = float(task.y[own].mean() - task.y[base].mean())
         error = max(noise.sd, LEAST_NOISE) * (1 / len(own) + 1 / len(base)) ** 0.5
         half, p = error * float(stats.t.ppf((1 + level) / 2, noise.degrees)), float(stats.t.sf(gain / error, noise.degrees))
-        found.append(Confirmed(trials[own[0]], len(own), len(base), gain, gain - half, gain + half, p))
+        found.append(Confirmed(mix, task.rows[own].mean(axis=0), len(own), len(base), gain, gain - half, gain + half, p))
     return sorted(found, key=lambda one: -one.gain)

@@ -32,6 +32,8 @@ LEAST_MIXES = 4
 OBJECTIVE = "objective"
 FIT = "fit.json"
 EFFECT_DRAWS = 200
+ASTRAY = 0.05
+"""Share of a plan, on one axis, that may be another than asked for before it is told."""
 
 
 class FitSettings(Settings):
@@ -181,6 +183,7 @@ def as_json(fit: Fit, counts: Mapping[str, int]) -> dict[str, Any]:
         "models_left_out": {name: f"needs {least} mixes" for name, least in too_small.items()},
         "proposal": _proposal(fit),
         "confirmed": _confirmed(fit),
+        "strayed": _strayed(fit.seen),
         "next": [{**point_of(space, space.row(one.point)), "expected_improvement": one.improvement} for one in following],
         "verdict": verdict(fit),
     }
@@ -273,12 +276,18 @@ def _proposal(fit: Fit) -> dict[str, Any]:
     }
 
 
+def _strayed(seen: Observations) -> dict[str, float]:
+    """Trials whose plans are another mix than asked for, by more than `ASTRAY`, and the farthest."""
+    far = seen.strayed()
+    return {"trials": int((far > ASTRAY).sum()), "farthest": float(far.max(initial=0.0))}
+
+
 def _confirmed(fit: Fit) -> list[dict[str, Any]]:
     """Mixes with fresh seeds beside the prior's; p with Holm's correction over them."""
     found, told = fit.confirmed, []
     for one, p in zip(found, holm([one.p for one in found]), strict=True):
-        point = {"mix": one.trial.mix, "shares": one.trial.point.shares, "choices": one.trial.point.choices}
-        told.append({**{name: value for name, value in asdict(one).items() if name != "trial"}, "p": p, **point})
+        plain = {name: value for name, value in asdict(one).items() if name != "row"}
+        told.append({**plain, "p": p, **point_of(fit.seen.space, one.row)})
     return told
 
 

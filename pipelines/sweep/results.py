@@ -40,6 +40,12 @@ class Observations:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def strayed(self) -> Floats:
+        """[n] how far a trial's plan is from the mix that was asked for: the largest total variation over the axes."""
+        asked = np.array([self.space.row(trial.point) for trial in self.trials]).reshape(-1, self.rows.shape[1])
+        apart = [0.5 * np.abs(self.rows[: len(asked), block] - asked[:, block]).sum(axis=1) for block in self.space.blocks]
+        return np.asarray(np.max(apart, axis=0), np.float64)
+
 
 def better_when_lower(target: str) -> bool:
     """Losses are; everything else is better when higher."""

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from curate.errors import ConfigError
+from curate.errors import ConfigError, IntegrityError
 from curate.mixture.settings import PLACES, MixSpec, load_spec, processor_place, resolved
 from curate.settings import build, read_yaml
 from curate.storage import hash_json
@@ -44,7 +44,11 @@ class Setting:
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> "Setting":
-        """The inverse."""
+        """The inverse; IntegrityError where something is missing."""
+        if missing := [name for name in cls.__dataclass_fields__ if name not in data]:
+            raise IntegrityError(
+                f"design.json does not say what trials run with ({', '.join(missing)}); design the sweep again"
+            )
         return cls(**{name: data[name] for name in cls.__dataclass_fields__})
 
     def spec_of(self, point: Point, seed: int = 0) -> MixSpec:

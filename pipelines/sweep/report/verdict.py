@@ -11,7 +11,7 @@ from curate.report.evaluation.drawing import Mark, Span, band
 from curate.report.training.lines import nice
 from curate.report.wording import short, words
 from pipelines.sweep.report.gathering import Sweep
-from pipelines.sweep.report.wording import between, chance, mix, name_of, p_value, percent, signed, within
+from pipelines.sweep.report.wording import between, chance, mix, name_of, p_value, percent, signed, strayed, within
 
 MOST_FAILURES = 20
 LONGEST_ERROR = 600
@@ -136,6 +136,10 @@ def _of_fit(sweep: Sweep, fit: Mapping[str, Any]) -> list[str]:
     found, missing = [], fit["objective"]["missing"]
     if sum(fit["trials"].values()) != len(sweep.design.trials) or fit["trials"].get("done", 0) != sweep.counts.get("done", 0):
         found.append("The trials have changed since the fit (it knows " + _states(fit["trials"]) + "). Fit again.")
+    elif fit["objective"]["runs"] + missing != len(sweep.seen):
+        found.append(f"The results have changed since the fit: {len(sweep.seen)} trials have one. Fit again.")
+    if (far := fit.get("strayed")) and far["trials"]:
+        found.append(strayed(**far))
     if list(fit["columns"]) != list(sweep.design.space.columns):
         found.append("The fit is of another space than this design. Fit again.")
     if missing:

@@ -89,3 +89,10 @@ def mix(space: Space, point: Mapping[str, Any]) -> str:
         parts.append(f"{words(one.axis)} {shares_of(one, point['shares'].get(one.axis, {}))}")
     parts += [f"{words(name)} {name_of(level)}" for name, level in point["choices"].items()]
     return "; ".join(parts)
+
+
+def strayed(trials: int, farthest: float) -> str:
+    """What is said of trials whose plans are another mix than asked for; the farthest as a share of an axis."""
+    who = "1 trial" if trials == 1 else f"{trials} trials"
+    why = "as the data could not give it together with the other axes; what they had is fitted"
+    return f"{who} had another mix than asked for, by up to {100 * farthest:.0f}\u00a0% of an axis, {why}."

@@ -162,6 +162,39 @@ def test_without_fresh_runs_of_the_prior_nothing_is_confirmed() -> None:
     assert confirmed(task_of(seen, WEIGHTS), trials, 0.9) == []
 
 
+def test_trials_that_had_another_mix_than_asked_for_are_counted(tmp_path: Path) -> None:
+    seen = sweep("losses", 3)
+    write_answers(tmp_path, seen, WEIGHTS, models=["quadratic"], shuffles=99, outer=0)
+    place = tmp_path / "trials/t07/result.json"
+    told = json.loads(place.read_text())
+    shares = told["realised"]["source"]
+    much, little = max(shares, key=shares.get), min(shares, key=shares.get)
+    shares[much], shares[little] = shares[much] - 0.2, shares[little] + 0.2
+    place.write_text(json.dumps(told))
+    ran = CliRunner().invoke(app, ["sweep", "fit", str(tmp_path)])
+    assert "1 trial had another mix than asked for, by up to 20\u00a0% of an axis" in ran.stderr
+    assert json.loads((tmp_path / "fit.json").read_text())["strayed"] == {"trials": 1, "farthest": pytest.approx(0.2)}
+    (tmp_path / "trials/t03/result.json").unlink()
+    assert CliRunner().invoke(app, ["sweep", "report", str(tmp_path)]).exit_code == 0
+    page = (tmp_path / "report.html").read_text()
+    assert "The results have changed since the fit: 15 trials have one" in page
+    assert "1 trial had another mix than asked for" in page
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("design", "--next", "1", "--set", "seed=3"), "leave out --out, --set and --budget"),
+        (("run",), "design the sweep again"),
+    ],
+)
+def test_what_cannot_be_done_to_a_finished_sweep_is_told(tmp_path: Path, words: tuple[str, ...], says: str) -> None:
+    write_answers(tmp_path, sweep("losses", 3), WEIGHTS)  # whose design does not say what trials run with
+    ran = CliRunner().invoke(app, ["sweep", words[0], str(tmp_path), *words[1:]])
+    assert ran.exit_code != 0
+    assert says in str(ran.exception)
+
+
 def test_the_command_writes_what_it_tells(tmp_path: Path) -> None:
     write_answers(tmp_path, sweep("losses", 3), WEIGHTS, models=["quadratic"], shuffles=99, outer=2, folds=3)
     ran = CliRunner().invoke(app, ["sweep", "fit", str(tmp_path), "--json"])
