@@ -38,7 +38,7 @@ class Failed:
     trace: str
 
 
-def run_ranks(function: Callable[..., Any], world: int, *args: Any, timeout: float = 60, failing: bool = False) -> list[Any]:
+def run_ranks(function: Callable[..., Any], world: int, *args: Any, timeout: float = 150, failing: bool = False) -> list[Any]:
     """What `function(*args)` gave back on every rank. A rank that raises fails the test, unless `failing`: then its
     place in the list is a Failed. TimeoutError when they are not done in time."""
     context = get_context("forkserver")
